@@ -1,0 +1,82 @@
+# `make help` lists the targets. Everything is installed into .venv, and only what the two locks pin, by hash.
+
+PYTHON ?= python3
+UV_VERSION = 0.13.9
+
+VENV = .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL = $(PIP) install --no-build-isolation
+RESOLVE = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+# Stages are commands that DVC starts by name.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS = 1
+export GX_ANALYTICS_ENABLED = false
+
+.DEFAULT_GOAL = help
+.DELETE_ON_ERROR:
+.PHONY: help setup setup-dev repro test test-fast check format demo bench lock clean
+
+help:  ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 @\2/p' Makefile | awk -F@ '{printf "%-18s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.setup  ## create .venv with what requirements.lock pins, and the project
+
+setup-dev: $(VENV)/.setup-dev  ## the same, and what tests and checks need
+
+repro: setup  ## rebuild the dataset: every stage that is out of date
+	$(BIN)/dvc repro
+
+test: setup-dev  ## run all tests, with branch coverage
+	$(BIN)/pytest -n 2 --cov
+
+test-fast: setup-dev  ## run the tests that take less than a few seconds each
+	$(BIN)/pytest -n 2 -m "not slow"
+
+check: setup-dev  ## lint, format, types, and who imports whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup-dev  ## format the code, and mend what the linter can mend
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+demo: setup  ## write the bundled sample again
+	$(BIN)/pairtrail demo --out data
+
+bench: setup  ## measure seconds and peak memory per stage
+	$(BIN)/python bench/run.py
+
+lock: $(BIN)/uv  ## resolve both locks again; UPGRADE=1 takes the newest versions, else pins stay where they can
+	$(RESOLVE) $(if $(UPGRADE),--upgrade) --group build pyproject.toml --output-file requirements.lock
+	$(RESOLVE) $(if $(UPGRADE),--upgrade) --group dev --constraint requirements.lock --output-file tests/requirements.lock
+
+clean:  ## remove .venv and caches; the dataset and DVC's cache stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* .spill
+	find pipeline schemas tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+		echo "Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is not; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# setuptools goes first: antlr4, which DVC needs, comes as source only, and a build must not fetch what nobody pinned.
+$(VENV)/.setup: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing what requirements.lock pins into $(VENV); the first time this takes a minute or two."
+	@sed -n '/^setuptools==/,/^    #/p' requirements.lock | $(INSTALL) --require-hashes --requirement /dev/stdin
+	@$(INSTALL) --require-hashes --requirement requirements.lock
+	@$(INSTALL) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.setup-dev: tests/requirements.lock $(VENV)/.setup
+	@echo "Installing what tests/requirements.lock pins into $(VENV)."
+	@$(INSTALL) --require-hashes --requirement tests/requirements.lock
+	@touch $@
+
+# Only who changes the locks needs a resolver, so it is in neither of them.
+$(BIN)/uv: | $(BIN)/python
+	@$(PIP) install uv==$(UV_VERSION)

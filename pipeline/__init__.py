@@ -1,0 +1,1 @@
+"""Pairtrail: preference pairs with a paper trail."""

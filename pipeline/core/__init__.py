@@ -1,0 +1,1 @@
+"""What adapters, stages, measures and exporters stand on."""

@@ -1,0 +1,94 @@
+"""The manifest: the facts of a build, all computed from content; no clock, host or user."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pyarrow import parquet
+
+from pipeline.core.closure import code_digest
+from pipeline.core.content import content_digest, file_digest
+from pipeline.core.digests import NORMALISATION
+from pipeline.core.ingested import read_account
+from pipeline.core.params import read_yaml
+from pipeline.core.project import Project
+from pipeline.core.sidecars import SIDECAR, Source, load_sources
+from pipeline.core.versions import Version, load_versions
+from schemas.dictionary import schema_digest
+from schemas.vocabulary import SIDES
+
+FORMAT = "pairtrail-manifest-1"
+STAGES = ("ingest", "validate", "dedupe", "split")
+
+
+def build_facts(
+    project: Project, account: Mapping[str, Any], folded: pl.DataFrame, largest_share: float
+) -> dict[str, Any]:
+    """Gather everything that a build says about itself besides its files' digests."""
+    params = read_yaml(project.params)
+    sources = load_sources(project.raw)
+    return {
+        "format": FORMAT,
+        "synthetic": all(source.sidecar.synthetic for source in sources),
+        "accounts": {**{stage: read_account(project, stage) for stage in STAGES}, "publish": dict(account)},
+        "key_fingerprint": params["ingest"]["key_fingerprint"],
+        "normalisation": NORMALISATION,
+        "split": {name: params["split"][name] for name in ("epoch", "heldout", "validation")},
+        "fold": {name: params["publish"][name] for name in ("humans_decide", "majority")},
+        "policies": _stated(load_versions(project.policy), folded["policy_version"]),
+        "rubrics": _stated(load_versions(project.rubric), folded["rubric_version"]),
+        "sources": {source.name: _source(source) for source in sources},
+        "schema_digest": schema_digest(),
+        "code_digest": code_digest([f"pipeline.stages.{stage}" for stage in (*STAGES, "publish")]),
+        "large_roots": large_roots(folded, largest_share),
+    }
+
+
+def _stated(versions: Mapping[str, Version], used: pl.Series) -> dict[str, dict[str, str]]:
+    present = sorted(set(used.unique()))
+    return {name: {"title": versions[name].front_matter.title, "sha256": versions[name].sha256} for name in present}
+
+
+def _source(source: Source) -> dict[str, Any]:
+    sidecar = source.sidecar
+    consent = sidecar.consent
+    return {
+        "license": sidecar.license,
+        "attribution": sidecar.attribution,
+        "synthetic": sidecar.synthetic,
+        "basis": consent.basis if consent else None,
+        "purposes": sorted(consent.purposes) if consent else [],
+        "sidecar_sha256": file_digest(source.folder / SIDECAR),
+        "raw_sha256": raw_digest(source),
+    }
+
+
+def raw_digest(source: Source) -> str:
+    """Return one SHA-256 over the names and contents of a source's raw files."""
+    globs = [group.glob for group in source.sidecar.files] + [join.glob for join in source.sidecar.join.values()]
+    files = sorted({path for pattern in globs for path in source.matching(pattern)})
+    whole = sha256()
+    for path in files:
+        whole.update(f"{source.relative(path)}\n{file_digest(path)}\n".encode())
+    return whole.hexdigest()
+
+
+def large_roots(folded: pl.DataFrame, largest_share: float) -> list[dict[str, Any]]:
+    """Name the roots that hold more than a share of all published rows: one opening may dominate a side."""
+    sizes = folded.group_by("root_id", "side").len("rows").filter(pl.col("rows") > largest_share * folded.height)
+    return sizes.sort(["rows", "root_id"], descending=[True, False]).to_dicts()
+
+
+def published_files(built: Path) -> dict[str, dict[str, Any]]:
+    """Describe each published table: rows, bytes, digest of the file and of its content."""
+    found = {}
+    for path in sorted(path for side in SIDES for path in (built / side).glob("*.parquet")):
+        found[path.relative_to(built).as_posix()] = {
+            "rows": parquet.read_metadata(path).num_rows,
+            "bytes": path.stat().st_size,
+            "sha256": file_digest(path),
+            "content_sha256": content_digest(path),
+        }
+    return found

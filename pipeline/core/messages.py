@@ -1,0 +1,61 @@
+"""Messages: lists of `{role, content}`, built from raw lists or plain texts."""
+
+from typing import Any
+
+import polars as pl
+
+from pipeline.core.candidates import Found
+from pipeline.core.specs import Messages
+from schemas.columns import MESSAGES
+from schemas.vocabulary import ROLES
+
+
+def user_messages(texts: pl.Series) -> pl.Series:
+    """Make each text a prompt of one user message; null stays null."""
+    message = pl.struct(pl.lit("user").alias("role"), pl.lit(texts).alias("content"))
+    built = pl.select(pl.when(pl.lit(texts.is_not_null())).then(pl.concat_list(message)).cast(MESSAGES).alias("prompt"))
+    return built.to_series()
+
+
+def messages_column(values: list[Any], spec: Messages) -> tuple[pl.Series, Found]:
+    """Read raw message lists; a list of anything but messages is `wrong_type`, a strange role `unknown_role`."""
+    wrong = [value is not None and not _is_messages(value, spec) for value in values]
+    lists = [None if bad or value is None else value for value, bad in zip(values, wrong, strict=True)]
+    names = spec.roles or {}
+    roles = [[names.get(message[spec.role], message[spec.role]) for message in value or []] for value in lists]
+    strange = [not set(found) <= set(ROLES) for found in roles]
+    column = _regrouped(lists, roles, spec.content)
+    if any(strange):
+        column = pl.select(pl.when(~pl.lit(pl.Series(strange))).then(pl.lit(column)).alias("prompt")).to_series()
+    return column, [
+        ("wrong_type", pl.Series(wrong, dtype=pl.Boolean)),
+        ("unknown_role", pl.Series(strange, dtype=pl.Boolean)),
+    ]
+
+
+def _is_messages(value: Any, spec: Messages) -> bool:  # noqa: ANN401
+    return type(value) is list and all(
+        type(message) is dict and type(message.get(spec.role)) is str and type(message.get(spec.content)) is str
+        for message in value
+    )
+
+
+def _regrouped(lists: list[list[dict[str, str]] | None], roles: list[list[str]], content: str) -> pl.Series:
+    """Build the column from flat lists: six times as fast as from nested dictionaries."""
+    flat = pl.DataFrame(
+        {
+            "place": [i for i, value in enumerate(lists) for _ in value or []],
+            "role": [role for found in roles for role in found],
+            "content": [message[content] for value in lists for message in value or []],
+        },
+        schema={"place": pl.UInt32, "role": pl.String, "content": pl.String},
+    )
+    grouped = flat.group_by("place", maintain_order=True).agg(pl.struct("role", "content").alias("prompt"))
+    places = pl.DataFrame(
+        {"place": range(len(lists)), "given": [value is not None for value in lists]},
+        schema_overrides={"place": pl.UInt32},
+    )
+    joined = places.join(grouped, on="place", how="left", maintain_order="left")
+    empty = pl.lit([], dtype=MESSAGES)
+    filled = pl.when(pl.col("given")).then(pl.coalesce(pl.col("prompt").cast(MESSAGES), empty))
+    return joined.select(filled.alias("prompt")).to_series()

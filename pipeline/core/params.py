@@ -1,0 +1,90 @@
+"""YAML to frozen dataclasses, where an unknown or missing key is an error that lists the known ones."""
+
+import json
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from pipeline.core.errors import PairtrailError
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+T = TypeVar("T", bound=_Dataclass)
+
+
+def read_yaml(path: Path) -> Any:  # noqa: ANN401
+    """Read one YAML 1.2 document (so `yes` and `no` stay words); a repeated key or broken syntax is an error."""
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        msg = f"{path}: no such file"
+        raise PairtrailError(msg) from None
+    except UnicodeDecodeError:
+        msg = f"{path}: not UTF-8"
+        raise PairtrailError(msg) from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        msg = f"{path}: line {line}: {error.problem}"
+        raise PairtrailError(msg) from None
+
+
+def parse_yaml(text: str) -> Any:  # noqa: ANN401
+    """Parse YAML 1.2 with the safe loader."""
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def section(kind: type[T], name: str, path: Path) -> T:
+    """Read the section `name` of params.yaml into the frozen dataclass `kind`."""
+    params = read_yaml(path)
+    if not isinstance(params, dict) or not isinstance(params.get(name), dict):
+        msg = f"{path}: no section `{name}`; it holds {', '.join(field.name for field in fields(kind))}"
+        raise PairtrailError(msg)
+    return build(kind, params[name], f"{path}: {name}")
+
+
+def build(kind: type[T], content: Any, where: str) -> T:  # noqa: ANN401
+    """Build the dataclass `kind` from parsed YAML; every fault is named in one error."""
+    try:
+        # As JSON, because strict validation of Python objects would ask for the dataclass itself.
+        return TypeAdapter(kind).validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        lines = "\n".join(f"  {_fault(kind, fault)}" for fault in error.errors(include_url=False, include_input=False))
+        msg = f"{where}:\n{lines}"
+        raise PairtrailError(msg) from None
+
+
+def _fault(kind: type[_Dataclass], fault: Any) -> str:  # noqa: ANN401
+    path = [str(step) for step in fault["loc"] if not str(step).startswith(("function-", "tagged-"))]
+    where, last = ".".join(path), path[-1] if path else ""
+    if fault["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+        return f"unknown key `{where}`{_nearest(last, _known(kind, path[:-1]))}"
+    if fault["type"] in {"missing", "missing_argument"}:
+        return f"missing key `{where}`: it must be stated, never guessed"
+    return f"`{where}`: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _known(kind: Any, path: list[str]) -> list[str]:  # noqa: ANN401
+    for step in path:
+        known = {field.name: field.type for field in fields(kind)} if hasattr(kind, "__dataclass_fields__") else {}
+        kind = next((part for part in _parts(known.get(step)) if hasattr(part, "__dataclass_fields__")), None)
+    return [field.name for field in fields(kind)] if kind is not None else []
+
+
+def _parts(annotation: Any) -> list[Any]:  # noqa: ANN401
+    return [annotation, *(part for inner in getattr(annotation, "__args__", ()) for part in _parts(inner))]
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    near = get_close_matches(word, known, n=1)
+    hint = f"; did you mean `{near[0]}`?" if near else ""
+    return f"{hint} (known: {', '.join(known)})" if known else hint

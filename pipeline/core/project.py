@@ -1,0 +1,71 @@
+"""Where things stand in a project, and where a stage's tables go."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.core.errors import PairtrailError
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A Pairtrail project: its root, and the places that the stages agree on."""
+
+    root: Path
+
+    @property
+    def params(self) -> Path:
+        """The file of parameters."""
+        return self.root / "params.yaml"
+
+    @property
+    def raw(self) -> Path:
+        """The sources."""
+        return self.root / "data/raw"
+
+    @property
+    def policy(self) -> Path:
+        """The behaviour policies."""
+        return self.root / "data/policy"
+
+    @property
+    def rubric(self) -> Path:
+        """The rubrics."""
+        return self.root / "data/rubric"
+
+    @property
+    def spill(self) -> Path:
+        """The folder for texts that do not fit into memory; ignored by git and DVC, emptied at each use."""
+        return self.root / ".spill"
+
+    @property
+    def shards(self) -> Path:
+        """The ingested comparisons, one shard per raw file."""
+        return self.stage("ingest") / "comparisons"
+
+    def stage(self, name: str) -> Path:
+        """Return the folder that a stage writes."""
+        return self.root / "data" / name
+
+    def decisions(self, name: str) -> Path:
+        """Return a stage's decisions."""
+        return self.stage(name) / "decisions.parquet"
+
+    def counts(self, name: str) -> Path:
+        """Return a stage's account."""
+        return self.stage(name) / "counts.json"
+
+    def needs(self, path: Path, stage: str) -> Path:
+        """Return `path` if it exists; else say which stage writes it."""
+        if not path.exists():
+            msg = f"{path.relative_to(self.root)} does not exist; run `pairtrail {stage}` first, or `dvc repro` for all"
+            raise PairtrailError(msg)
+        return path
+
+
+def find_project(start: Path) -> Project:
+    """Return the project that `start` lies in: the nearest folder upwards with a params.yaml."""
+    for folder in (start, *start.parents):
+        if (folder / "params.yaml").is_file():
+            return Project(folder)
+    msg = f"no params.yaml in {start.name}/ or above it; run this inside a Pairtrail project"
+    raise PairtrailError(msg)

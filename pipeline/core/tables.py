@@ -1,0 +1,165 @@
+"""Tables on disk: the only place that writes them; same rows, same bytes, whole or not at all."""
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandera.polars as pa
+import polars as pl
+import pyarrow as arrow
+from pyarrow import parquet
+
+from pipeline.core.errors import PairtrailError
+from schemas.check import TableError, check
+from schemas.columns import dtypes
+
+ROW_GROUP = 16_384
+_PART_BYTES = 256 * 2**20
+_HEX_DIGITS = 16
+
+
+def write_table(
+    frame: pl.DataFrame, path: Path, schema: pa.DataFrameSchema, by: list[str], facts: Mapping[str, str] | None = None
+) -> None:
+    """Check a table, sort it by the unique key `by`, and write it."""
+    write_sorted([frame.sort(by)], path, schema, facts)
+
+
+def write_sorted(
+    frames: Iterable[pl.DataFrame], path: Path, schema: pa.DataFrameSchema, facts: Mapping[str, str] | None = None
+) -> int:
+    """Write frames that follow each other in key order as one Parquet file; return the number of rows.
+
+    Plain `list` and `string` (a reader of `large_list` once scored the text of the list), zstd, row groups of a fixed
+    size whatever the frames' sizes, page statistics, metadata in sorted order.
+    """
+    target = arrow_schema(schema, facts or {})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    rows = 0
+    with parquet.ParquetWriter(
+        part, target, compression="zstd", write_statistics=True, write_page_index=True
+    ) as writer:
+        for group in _row_groups(frames, schema):
+            _checked(group, schema, path)
+            writer.write_table(_to_arrow(group, target), row_group_size=ROW_GROUP)
+            rows += group.height
+    part.replace(path)
+    return rows
+
+
+def _row_groups(frames: Iterable[pl.DataFrame], schema: pa.DataFrameSchema) -> Iterator[pl.DataFrame]:
+    held = pl.DataFrame(schema=dtypes(schema))
+    for frame in frames:
+        held = (
+            pl.concat([held, frame.select(list(schema.columns))]) if held.height else frame.select(list(schema.columns))
+        )
+        while held.height >= ROW_GROUP:
+            yield held.head(ROW_GROUP)
+            held = held.slice(ROW_GROUP)
+    if held.height:
+        yield held
+
+
+def _checked(frame: pl.DataFrame, schema: pa.DataFrameSchema, path: Path) -> None:
+    try:
+        check(frame, schema)
+    except TableError as error:
+        msg = f"{path.parent.name}/{path.name} was not written: {error}"
+        raise PairtrailError(msg) from None
+
+
+def arrow_schema(schema: pa.DataFrameSchema, facts: Mapping[str, str]) -> arrow.Schema:
+    """Return the table's Arrow schema, with `facts` as sorted key-value metadata."""
+    empty = pl.DataFrame(schema=dtypes(schema)).to_arrow().schema
+    fields = [arrow.field(field.name, _plain(field.type)) for field in empty]
+    return arrow.schema(fields, metadata={key: facts[key] for key in sorted(facts)} or None)
+
+
+def _plain(kind: Any) -> Any:  # noqa: ANN401
+    if arrow.types.is_large_list(kind):
+        return arrow.list_(_plain(kind.value_type))
+    if arrow.types.is_struct(kind):
+        return arrow.struct([arrow.field(field.name, _plain(field.type)) for field in kind])
+    if arrow.types.is_large_string(kind) or arrow.types.is_string_view(kind):
+        return arrow.string()
+    return kind
+
+
+def _to_arrow(frame: pl.DataFrame, target: arrow.Schema) -> arrow.Table:
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(target)
+
+
+def write_json(content: object, path: Path) -> None:
+    """Write JSON for machines and people: sorted keys, two spaces, a final newline."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file whole."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8", newline="\n")
+    part.replace(path)
+
+
+def parts_for(size: int) -> int:
+    """Return into how many parts (a power of 16) content of about `size` bytes is cut so that each fits into memory."""
+    parts = 1
+    while size > parts * _PART_BYTES:
+        parts *= _HEX_DIGITS
+    return parts
+
+
+class Spill:
+    """Rows put aside by the leading digits of an id, so that each part can be sorted in memory by itself.
+
+    Ids are digests, so the parts are of one size. With one part the rows stay in memory.
+    """
+
+    def __init__(self, folder: Path, key: str, parts: int) -> None:
+        """Empty `folder` (a kill may have left texts there) and cut by `key` into `parts`."""
+        self._folder, self._key = folder, key
+        self._digits = len(f"{parts:x}") - 1
+        self._frames: list[pl.DataFrame] = []
+        self._files: dict[str, list[Path]] = {}
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Put rows aside."""
+        if not self._digits:
+            self._frames.append(frame)
+            return
+        for (prefix,), rows in frame.group_by(pl.col(self._key).str.head(self._digits)):
+            path = self._folder / f"{prefix}-{len(self._files.setdefault(str(prefix), []))}.arrow"
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            rows.write_ipc(path, compression="lz4")
+            self._files[str(prefix)].append(path)
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """Yield the parts in the order of their digits, unsorted inside; then leave nothing behind."""
+        if self._frames:
+            yield pl.concat(self._frames)
+        for prefix in sorted(self._files):
+            yield pl.concat([pl.read_ipc(path) for path in self._files[prefix]])
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def whole_folder(place: Path) -> Iterator[Path]:
+    """Give a folder beside `place` to write into; at the end it takes the place of the old one, or nothing changes."""
+    built, old = (place.with_name(f".{place.name}.{suffix}") for suffix in ("part", "old"))
+    for stale in (built, old):
+        shutil.rmtree(stale, ignore_errors=True)
+    built.mkdir(parents=True)
+    try:
+        yield built
+        if place.exists():
+            place.replace(old)
+        built.replace(place)
+    finally:
+        for stale in (built, old):
+            shutil.rmtree(stale, ignore_errors=True)

@@ -1,0 +1,181 @@
+"""Checks that CI can run: sidecars against their data, params, policies, rubrics, dvc.yaml, and what git holds."""
+
+import subprocess
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pipeline.adapters import adapter_for
+from pipeline.core.errors import PairtrailError
+from pipeline.core.fieldmap import Joined
+from pipeline.core.params import section
+from pipeline.core.project import Project
+from pipeline.core.rawfiles import read_batches
+from pipeline.core.sidecars import SIDECAR, Group, Source, load_source, load_sources
+from pipeline.core.specs import AnySpec, FromPath, side_of
+from pipeline.core.versions import load_versions
+from pipeline.lineage.syncing import synced
+from pipeline.stages import STAGES, stage_module
+
+# Enough to see whether a map fits; the whole file is read by ingest.
+_LOOKED_AT = 5_000
+
+
+def check(project: Project, paths: list[Path]) -> list[str]:
+    """Check the given files, or everything; return what is sound. Raises PairtrailError with all faults."""
+    sound, faults = [], []
+    for name, look in _checks(project, paths):
+        try:
+            found = look()
+        except PairtrailError as error:
+            found = [str(error)]
+        faults += found
+        sound += [] if found else [name]
+    if faults:
+        raise PairtrailError("\n".join(faults))
+    return sound
+
+
+def _checks(project: Project, paths: list[Path]) -> Iterator[tuple[str, Any]]:
+    for path in paths:
+        yield _checks_of_path(project, path)
+    if paths:
+        return
+    yield "params.yaml", lambda: _params_faults(project)
+    yield "policies and rubrics", lambda: _version_faults(project)
+    for folder in sorted(project.raw.iterdir()):
+        yield f"data/raw/{folder.name}/{SIDECAR}", lambda path=folder / SIDECAR: source_faults(path)
+    yield "dvc.yaml", lambda: _pipeline_faults(project)
+    yield "raw data in git", lambda: _git_faults(project)
+
+
+def _checks_of_path(project: Project, path: Path) -> tuple[str, Any]:
+    if path.name == SIDECAR:
+        return str(path), lambda: source_faults(path)
+    known = {"params.yaml": _params_faults, "dvc.yaml": _pipeline_faults}
+    if path.name in known:
+        return str(path), lambda: known[path.name](project)
+    if path.suffix == ".md":
+        return str(path), lambda: [] if load_versions(path.parent) else [f"{path}: no such file"]
+    msg = (
+        f"{path}: cannot check this kind of file; known: {SIDECAR}, params.yaml, dvc.yaml, policies and rubrics (*.md)"
+    )
+    raise PairtrailError(msg)
+
+
+def _params_faults(project: Project) -> list[str]:
+    for stage in STAGES:
+        section(stage_module(stage).Params, stage, project.params)
+    return []
+
+
+def _version_faults(project: Project) -> list[str]:
+    return [
+        f"{folder.name}: no version; write one as data/{folder.name}/NAME.md"
+        for folder in (project.policy, project.rubric)
+        if not load_versions(folder)
+    ]
+
+
+def _pipeline_faults(project: Project) -> list[str]:
+    _, changes = synced(project)
+    return [
+        f"dvc.yaml: stage {stage} {('lacks', 'names in vain')[which]} {', '.join(files)}; run `pairtrail sync`"
+        for stage, both in changes.items()
+        for which, files in enumerate(both)
+        if files
+    ]
+
+
+def _git_faults(project: Project) -> list[str]:
+    """Refuse real data in git: its history cannot be erased."""
+    listed = subprocess.run(["git", "ls-files", "-z", "data"], cwd=project.root, capture_output=True, check=False)  # noqa: S607
+    tracked = {name for name in listed.stdout.decode().split("\0") if name}
+    real = [source for source in load_sources(project.raw) if not source.sidecar.synthetic]
+    faults = []
+    for source in real:
+        folder = source.folder.relative_to(project.root).as_posix()
+        beside = (f"{folder}/{SIDECAR}", f"{folder}/.gitignore")
+        files = sorted(
+            name
+            for name in tracked
+            if name.startswith(f"{folder}/") and name not in beside and not name.endswith(".dvc")
+        )
+        faults += [
+            f"{name}: real data in git (not `synthetic: true`); `git rm --cached` it, then `dvc add` it"
+            for name in files
+        ]
+    return faults
+
+
+def source_faults(path: Path) -> list[str]:
+    """Explain what is wrong with a sidecar, looking at the first records of its files."""
+    source = load_source(path)
+    adapter_for(source)
+    faults = [
+        f"{path}: {source.relative(file)} is matched by no glob; add it to `files`, `join` or `ignore`"
+        for file in source.unmatched()
+    ]
+    for group in source.sidecar.files:
+        if source.sidecar.adapter == "records":
+            faults += [f"{path}: {group.glob}: {fault}" for fault in _map_faults(source, group)]
+    return faults
+
+
+def _map_faults(source: Source, group: Group) -> list[str]:
+    records = _first_records(source, source.files(group), source.format(group))
+    if not records:
+        return ["no record can be read"]
+    sides = {
+        name: _first_records(source, source.matching(join.glob), source.format(join))
+        for name, join in source.sidecar.join.items()
+    }
+    keys = [(f"join.{name}.on", records, join.on) for name, join in source.sidecar.join.items()]
+    keys += [(f"join.{name}.key", sides[name], join.key) for name, join in source.sidecar.join.items()]
+    faults = [
+        f"{where}: `{path}` is found in none of {len(found):,} records{_known(found)}"
+        for where, found, path in keys
+        if _absent(found, path)
+    ]
+    for _, specs in source.variants(group):
+        for name, spec in specs.items():
+            faults += _spec_faults(name, spec, records, sides)
+    return sorted(set(faults))
+
+
+def _first_records(source: Source, files: list[Path], declared: Any) -> list[dict[str, Any]]:  # noqa: ANN401, ARG001
+    values = (value for path in files for batch in read_batches(path, declared, _no_digest) for value in batch.values)
+    return list(islice((value for value in values if value is not None), _LOOKED_AT))
+
+
+def _no_digest(raw: bytes) -> str:  # noqa: ARG001
+    return ""
+
+
+def _absent(records: list[dict[str, Any]], path: str) -> bool:
+    return all(value is None for value in Joined(records).at(path))
+
+
+def _spec_faults(
+    name: str, spec: AnySpec, records: list[dict[str, Any]], sides: dict[str, list[dict[str, Any]]]
+) -> Iterator[str]:
+    for path in spec.paths():
+        side, inner = side_of(path)
+        found = records if side is None else sides[side]
+        if _absent(found, inner):
+            yield f"field `{name}`: `{path}` is found in none of {len(found):,} records{_known(found)}"
+        elif isinstance(spec, FromPath) and spec.values is not None:
+            met = {
+                str(value).lower() if isinstance(value, bool) else str(value)
+                for value in Joined(found).at(inner)
+                if value is not None
+            }
+            if not met & set(spec.values):
+                keys = ", ".join(spec.values)
+                yield f"field `{name}`: none of the map's keys ({keys}) occurs at `{path}` in {len(found):,} records"
+
+
+def _known(records: list[dict[str, Any]]) -> str:
+    keys = sorted({str(key) for record in records[:100] for key in record})
+    return f" (known: {', '.join(keys[:30])})" if keys else ""

@@ -1,0 +1,174 @@
+"""Trace: the whole story of a comparison, a pair, a prompt or a raw record, from raw bytes to published row."""
+
+import re
+from typing import Any
+
+import polars as pl
+
+from pipeline.core.errors import PairtrailError
+from pipeline.core.ingested import scan_comparisons, scan_occurrences
+from pipeline.core.project import Project
+from schemas.vocabulary import SIDES
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_PLACE = re.compile(r"(?P<file>.+):(?P<row>[1-9][0-9]*)")
+_KINDS = ("comparison_id", "pair_id", "prompt_id")
+_FACTS = (
+    "comparison_id",
+    "pair_id",
+    "prompt_id",
+    "source",
+    "policy_version",
+    "rubric_version",
+    "preference",
+    "annotator_kind",
+)
+_TEXTS = ("prompt", "response_a", "response_b", "rationale")
+_STAGES = ("validate", "dedupe", "split")
+
+
+def trace(project: Project, wanted: str, *, reveal: bool = False) -> dict[str, Any]:
+    """Tell the story of an id or of `FILE:RECORD` (a file below data/raw); texts only with `reveal`.
+
+    Raises PairtrailError when nothing in the build has that id or place.
+    """
+    if _ID.fullmatch(wanted):
+        kind, comparisons = _by_id(project, wanted)
+        return {"asked": wanted, "kind": kind, "comparisons": _stories(project, comparisons, reveal=reveal)}
+    if match := _PLACE.fullmatch(wanted):
+        return _by_place(project, wanted, match["file"].removeprefix("data/raw/"), int(match["row"]), reveal=reveal)
+    msg = (
+        f"`{wanted}` is neither an id (32 hexadecimal digits) nor FILE:RECORD (a file below data/raw, a number from 1)"
+    )
+    raise PairtrailError(msg)
+
+
+def _by_id(project: Project, wanted: str) -> tuple[str, pl.DataFrame]:
+    any_id = pl.any_horizontal(pl.col(kind) == wanted for kind in _KINDS)
+    found = scan_comparisons(project).filter(any_id).select(*_FACTS, *_TEXTS).collect()
+    if found.is_empty():
+        msg = f"no comparison, pair or prompt of this build has the id {wanted}; is it from another release or key?"
+        raise PairtrailError(msg)
+    return next(kind for kind in _KINDS if (found[kind] == wanted).any()).removesuffix("_id"), found
+
+
+def _by_place(project: Project, asked: str, file: str, row: int, *, reveal: bool) -> dict[str, Any]:
+    here = (pl.col("source_file") == file) & (pl.col("source_row") == row)
+    folder = project.stage("ingest")
+    records = pl.scan_parquet(project.needs(folder / "records.parquet", "ingest"))
+    record = records.filter(here).collect()
+    if record.is_empty():
+        files = records.select(pl.col("source_file").unique().sort()).collect()["source_file"].to_list()
+        named = "it has no such record" if file in files else f"no such file; known: {', '.join(files[:20])}"
+        msg = f"{file}:{row}: {named}"
+        raise PairtrailError(msg)
+    ids = scan_occurrences(project).filter(here).select(pl.col("comparison_id").unique()).collect()
+    comparisons = (
+        scan_comparisons(project).join(ids.lazy(), on="comparison_id", how="semi").select(*_FACTS, *_TEXTS).collect()
+    )
+    faults = pl.scan_parquet(folder / "quarantine.parquet").filter(here).select("fan_out", "reason").collect()
+    return {
+        "asked": asked,
+        "kind": "record",
+        "record": record.to_dicts()[0],
+        "quarantined": faults.to_dicts(),
+        "comparisons": _stories(project, comparisons, reveal=reveal),
+    }
+
+
+def _stories(project: Project, comparisons: pl.DataFrame, *, reveal: bool) -> list[dict[str, Any]]:
+    ids = comparisons.select("comparison_id").lazy()
+    occurrences = _grouped(scan_occurrences(project).join(ids, on="comparison_id", how="semi").drop("event"))
+    decisions = {stage: _decided(project, stage, ids) for stage in _STAGES}
+    published = _published(project, ids)
+    shown = [*_FACTS, *(_TEXTS if reveal else ())]
+    return [
+        {
+            **{name: row[name] for name in shown},
+            "occurrences": occurrences.get(row["comparison_id"], []),
+            "decisions": {
+                stage: found[row["comparison_id"]][0]
+                for stage, found in decisions.items()
+                if row["comparison_id"] in found
+            },
+            "published": published.get(row["comparison_id"], []),
+        }
+        for row in comparisons.sort("comparison_id").iter_rows(named=True)
+    ]
+
+
+def _decided(project: Project, stage: str, ids: pl.LazyFrame) -> dict[str, list[dict[str, Any]]]:
+    path = project.decisions(stage)
+    return _grouped(pl.scan_parquet(path).join(ids, on="comparison_id", how="semi")) if path.exists() else {}
+
+
+def _published(project: Project, ids: pl.LazyFrame) -> dict[str, list[dict[str, Any]]]:
+    tables = []
+    for side in SIDES:
+        path = project.stage("publish") / side / "votes.parquet"
+        if path.exists():
+            votes = pl.scan_parquet(path).join(ids, on="comparison_id", how="semi")
+            tables.append(
+                votes.select(
+                    "comparison_id", "pair_id", "policy_version", "rubric_version", "table", "folded", side=pl.lit(side)
+                )
+            )
+    return _grouped(pl.concat(tables)) if tables else {}
+
+
+def _grouped(rows: pl.LazyFrame) -> dict[str, list[dict[str, Any]]]:
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    frame = rows.collect()
+    for row in frame.sort([name for name in frame.columns if frame.schema[name] != pl.List]).to_dicts():
+        grouped.setdefault(row.pop("comparison_id"), []).append(row)
+    return grouped
+
+
+def told(story: dict[str, Any]) -> str:
+    """Tell a story in lines that a person reads from raw to published."""
+    lines = [f"{story['kind']} {story['asked']}"]
+    if record := story.get("record"):
+        reason = f" ({record['reason']})" if record["reason"] else ""
+        lines.append(f"  record   {record['outcome']}{reason}, digest {record['record_digest']}")
+    faults = story.get("quarantined", [])
+    lines += [f"  quarantined: {fault['reason']}, {fault['fan_out'] or 'the whole record'}" for fault in faults]
+    for comparison in story["comparisons"]:
+        lines += _told_comparison(comparison)
+    return "\n".join(lines)
+
+
+def _told_comparison(comparison: dict[str, Any]) -> list[str]:
+    facts = ", ".join(f"{name.removesuffix('_version')} {comparison[name]}" for name in _FACTS[3:])
+    lines = [f"comparison {comparison['comparison_id']}", f"  said     {facts}"]
+    lines.append(f"  about    pair {comparison['pair_id']}, prompt {comparison['prompt_id']}")
+    for found in comparison["occurrences"]:
+        role = "read" if found["canonical"] else "copy"
+        lines.append(
+            f"  {found['part']:8} {found['source_file']}:{found['source_row']} "
+            f"({role}, delivery {found['delivery']}, digest {found['record_digest']})"
+        )
+    for stage, decision in comparison["decisions"].items():
+        rest = ", ".join(
+            f"{name} {_brief(value)}" for name, value in decision.items() if name != "drop_reason" and value
+        )
+        fate = f"dropped: {decision['drop_reason']}" if decision["drop_reason"] else "kept"
+        lines.append(f"  {stage:8} {fate}{f'; {rest}' if rest else ''}")
+    for place in comparison["published"]:
+        fold = "folded" if place["folded"] else "not folded: human_judged"
+        lines.append(f"  publish  {place['side']}/{place['table']}.parquet, pair {place['pair_id']} ({fold})")
+    if not comparison["published"]:
+        lines.append("  publish  not published")
+    lines += [
+        f"  {name}: {_brief(comparison[name])}"
+        for name in _TEXTS
+        if name in comparison and comparison[name] is not None
+    ]
+    return lines
+
+
+def _brief(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, list):
+        return " / ".join(
+            f"{item['role']}: {item['content']}" if isinstance(item, dict) else str(item) for item in value
+        )
+    return str(value)

@@ -1,0 +1,70 @@
+"""The column dictionary: every table and column with type and meaning, generated from the schemas."""
+
+from hashlib import sha256
+
+import pandera.polars as pa
+
+from schemas.comparisons import COMPARISONS
+from schemas.decisions import DEDUPE, SPLIT, VALIDATE
+from schemas.ingested import OCCURRENCES, QUARANTINE, RECORDS
+from schemas.published import PAIRS, TIES, VOTES
+
+TABLES: dict[str, pa.DataFrameSchema] = {
+    "data/publish/<side>/pairs.parquet": PAIRS,
+    "data/publish/<side>/ties.parquet": TIES,
+    "data/publish/<side>/votes.parquet": VOTES,
+    "data/ingest/comparisons/*.parquet": COMPARISONS,
+    "data/ingest/occurrences.parquet": OCCURRENCES,
+    "data/ingest/records.parquet": RECORDS,
+    "data/ingest/quarantine.parquet": QUARANTINE,
+    "data/validate/decisions.parquet": VALIDATE,
+    "data/dedupe/decisions.parquet": DEDUPE,
+    "data/split/decisions.parquet": SPLIT,
+}
+
+
+def dictionary() -> str:
+    """Return the dictionary as Markdown."""
+    head = ["# Column dictionary", "", "Generated from `schemas/` by `pairtrail columns`; a test keeps it true.", ""]
+    return "\n".join([*head, *(line for place, schema in TABLES.items() for line in _table(place, schema))])
+
+
+def _table(place: str, schema: pa.DataFrameSchema) -> list[str]:
+    rows = [
+        f"| `{name}` | {type_name(column)} | {'yes' if column.nullable else 'no'} | {column.description} |"
+        for name, column in schema.columns.items()
+    ]
+    return [
+        f"## {schema.name}",
+        "",
+        f"`{place}`: {schema.description}",
+        "",
+        "| column | type | null | meaning |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def type_name(column: pa.Column) -> str:
+    """Name a column's type as readers of any language know it."""
+    name = str(column.dtype.type)
+    for polars, plain in (
+        ("String", "string"),
+        ("List", "list"),
+        ("Struct", "struct"),
+        ("Int64", "int64"),
+        ("Float64", "float64"),
+    ):
+        name = name.replace(polars, plain)
+    return f"`{name}`"
+
+
+def schema_digest() -> str:
+    """Return the SHA-256 of all tables' columns, types, nullability and rules."""
+    lines = [
+        f"{place} {name} {type_name(column)} {column.nullable} {[str(check) for check in column.checks]}"
+        for place, schema in TABLES.items()
+        for name, column in schema.columns.items()
+    ]
+    return sha256("\n".join(lines).encode()).hexdigest()

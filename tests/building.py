@@ -1,0 +1,129 @@
+"""Small projects built from plain values, and the pipeline run on them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from ruamel.yaml import YAML
+
+from pipeline.core.keys import PUBLIC_KEY, fingerprint
+from pipeline.core.project import Project
+from pipeline.core.running import run_stage
+from pipeline.stages import STAGES, stage_module
+
+ROOT = Path(__file__).resolve().parents[1]
+REAL = ROOT.parent / "shared" / "data"
+
+PARAMS: dict[str, Any] = {
+    "ingest": {"key_fingerprint": fingerprint(PUBLIC_KEY), "record_bytes": 100_000, "record_depth": 64},
+    "validate": {"policies": ["p-1"], "rubrics": ["r-1", "r-2"], "licenses": ["CC0-1.0", "CC-BY-4.0"]},
+    "dedupe": {},
+    "split": {
+        "salt": "salt",
+        "epoch": 1,
+        "heldout": 0.2,
+        "validation": 0.2,
+        "train_purpose": "ai-alignment",
+        "heldout_purpose": "ai-evaluation",
+    },
+    "publish": {
+        "humans_decide": True,
+        "majority": "all",
+        "licenses_strictest_last": ["CC0-1.0", "CC-BY-4.0"],
+        "largest_root_share": 0.5,
+        "gate": {"most_quarantined": 1.0, "most_dropped": 1.0, "fewest_train_pairs": 0},
+    },
+}
+
+SIDECAR: dict[str, Any] = {
+    "synthetic": True,
+    "adapter": "records",
+    "license": "CC0-1.0",
+    "attribution": "the tests",
+    "collected_by": "the tests",
+    "approved_by": "the tests",
+    "policy_version": "p-1",
+    "rubric_version": "r-1",
+    "consent": {
+        "basis": "eu-gdpr:A6-1-a",
+        "purposes": ["ai-alignment", "ai-evaluation"],
+        "roles": [],
+        "statement": "made up",
+    },
+    "format": "json",
+    "files": ["*.jsonl"],
+    "fields": {
+        "prompt": "prompt",
+        "response_a": "a",
+        "response_b": "b",
+        "preference": "preference",
+        "annotator": "annotator",
+        "annotator_kind": {"constant": "human"},
+    },
+}
+
+
+def record(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """A sound record of the sidecar above."""
+    sound = {"prompt": "Why is the sky blue?", "a": "Scattering.", "b": "Magic.", "preference": "a", "annotator": "ann"}
+    return {**sound, **changes}
+
+
+def lines(*records: dict[str, Any]) -> str:
+    return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records)
+
+
+class Built(Project):
+    """A project in a temporary folder, with shortcuts for tests."""
+
+    def source(self, name: str, files: dict[str, str | bytes], **changes: Any) -> "Built":  # noqa: ANN401
+        folder = self.raw / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, content in files.items():
+            (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+        with (folder / "source.yaml").open("w", encoding="utf-8") as stream:
+            YAML(typ="safe").dump({**SIDECAR, **changes}, stream)
+        return self
+
+    def set_params(self, **sections: dict[str, Any]) -> "Built":
+        params = {name: {**content, **sections.get(name, {})} for name, content in PARAMS.items()}
+        with self.params.open("w", encoding="utf-8") as stream:
+            YAML(typ="safe").dump(params, stream)
+        return self
+
+    def run(self, *stages: str) -> "Built":
+        for name in stages or STAGES:
+            module = stage_module(name)
+            module.run(self) if hasattr(module, "run") else run_stage(module, self)
+        return self
+
+    def comparisons(self) -> pl.DataFrame:
+        return pl.concat(pl.read_parquet(path) for path in sorted(self.shards.glob("*.parquet")))
+
+    def table(self, place: str) -> pl.DataFrame:
+        return pl.read_parquet(self.root / "data" / f"{place}.parquet")
+
+    def reasons(self, stage: str) -> dict[str, int]:
+        """Count what a stage dropped (or ingest quarantined), by reason."""
+        frame = self.table("ingest/quarantine").rename({"reason": "drop_reason"}) if stage == "ingest" else None
+        frame = self.table(f"{stage}/decisions") if frame is None else frame
+        counted = frame.filter(pl.col("drop_reason").is_not_null())["drop_reason"].value_counts()
+        return dict(counted.iter_rows())
+
+    def account(self, stage: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.counts(stage).read_text(encoding="utf-8"))
+        return content
+
+
+def build(root: Path) -> Built:
+    """Make an empty project with params, a policy and two rubrics."""
+    built = Built(root)
+    root.mkdir(parents=True, exist_ok=True)
+    built.set_params()
+    for kind, version in (("policy", "p-1"), ("policy", "p-0"), ("rubric", "r-0"), ("rubric", "r-1"), ("rubric", "r-2")):
+        folder = root / "data" / kind
+        folder.mkdir(parents=True, exist_ok=True)
+        head = f"---\nversion: {version}\ntitle: {kind} {version}\neffective: 2026-01-01\napproved_by: the tests\n---\n"
+        (folder / f"{version}.md").write_text(f"{head}Be helpful.\n", encoding="utf-8")
+    return built
