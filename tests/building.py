@@ -121,7 +121,13 @@ def build(root: Path) -> Built:
     built = Built(root)
     root.mkdir(parents=True, exist_ok=True)
     built.set_params()
-    for kind, version in (("policy", "p-1"), ("policy", "p-0"), ("rubric", "r-0"), ("rubric", "r-1"), ("rubric", "r-2")):
+    for kind, version in (
+        ("policy", "p-1"),
+        ("policy", "p-0"),
+        ("rubric", "r-0"),
+        ("rubric", "r-1"),
+        ("rubric", "r-2"),
+    ):
         folder = root / "data" / kind
         folder.mkdir(parents=True, exist_ok=True)
         head = f"---\nversion: {version}\ntitle: {kind} {version}\neffective: 2026-01-01\napproved_by: the tests\n---\n"

@@ -80,23 +80,21 @@ def _reader(found: set[str]) -> Callable[[str], tuple[Any, int]]:
 
 
 def _read(text: str, read: Callable[[str], tuple[Any, int]], found: set[str]) -> Any:  # noqa: ANN401
-    """Decode; where only raw NUL characters are in the way, say so."""
+    """Decode the whole text; where only raw NUL characters are in the way, say so."""
     try:
-        return _read_all(text, read)
+        value, end = read(text)
     except json.JSONDecodeError:
-        if "\0" not in text:
-            raise
-    value = _read_all(text.replace("\0", " ").strip(" "), read)
-    found.add("nul_character")
-    return value
-
-
-def _read_all(text: str, read: Callable[[str], tuple[Any, int]]) -> Any:  # noqa: ANN401
-    value, end = read(text)
-    if end != len(text):
-        msg = "more than one value"
-        raise json.JSONDecodeError(msg, "", 0)
-    return value
+        end = -1
+    if end == len(text):
+        return value
+    if "\0" in text:
+        readable = text.replace("\0", " ").strip(" ")
+        value, end = read(readable)
+        if end == len(readable):
+            found.add("nul_character")
+            return value
+    msg = "not one JSON text"
+    raise json.JSONDecodeError(msg, "", 0)
 
 
 def _depth(raw: bytes) -> int:

@@ -34,7 +34,7 @@ def _nfkc(texts: pl.Series) -> pl.Series:
     wide = (texts.str.len_bytes() != texts.str.len_chars()).fill_null(value=False)
     if not wide.any():
         return texts
-    return texts.scatter(wide.arg_true(), texts.filter(wide).str.normalize("NFKC"))
+    return texts.clone().scatter(wide.arg_true(), texts.filter(wide).str.normalize("NFKC"))
 
 
 def framed(*parts: pl.Expr) -> pl.Expr:

@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 from io import BufferedIOBase, RawIOBase
 from typing import Any
 
-import pyarrow as pa
+import pyarrow as arrow
 import pyarrow.parquet as pq
 
 from pipeline.core.decoding import Decoded, escaped_reasons
@@ -29,21 +29,21 @@ def parquet_rows(file: BufferedIOBase | RawIOBase, limit: int) -> Iterator[Row]:
             for values, reason in _values(_in_microseconds(batch)):
                 row += 1
                 yield row, *_judged(values, "duplicate_key" if twice else reason, limit)
-    except (pa.ArrowException, OSError):
+    except (arrow.ArrowException, OSError):
         yield row + 1, b"", None, "unreadable_file"
 
 
-def _in_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _in_microseconds(batch: arrow.RecordBatch) -> arrow.RecordBatch:
     """Cut nanoseconds off times: Python's hold none, and pyarrow would give pandas' where that is installed."""
     fields = [
-        pa.field(field.name, pa.timestamp("us", field.type.tz)) if pa.types.is_timestamp(field.type) else field
+        arrow.field(field.name, arrow.timestamp("us", field.type.tz)) if arrow.types.is_timestamp(field.type) else field
         for field in batch.schema
     ]
     columns = [column.cast(field.type, safe=False) for column, field in zip(batch.columns, fields, strict=True)]
-    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+    return arrow.RecordBatch.from_arrays(columns, schema=arrow.schema(fields))
 
 
-def _values(batch: pa.RecordBatch) -> Iterator[Decoded]:
+def _values(batch: arrow.RecordBatch) -> Iterator[Decoded]:
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     try:
         lists = [column.to_pylist() for column in columns.values()]
@@ -54,7 +54,7 @@ def _values(batch: pa.RecordBatch) -> Iterator[Decoded]:
         yield dict(zip(columns, cells, strict=True)), None
 
 
-def _value(columns: dict[str, pa.Array], place: int) -> Decoded:
+def _value(columns: dict[str, arrow.Array], place: int) -> Decoded:
     """Convert one row cell by cell; a cell that Python cannot hold is left out, and is the row's reason."""
     values: dict[str, Any] = {}
     reason = None

@@ -22,19 +22,19 @@ class _Pending:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._held = bytearray()
-        self._too_large = False
+        self._size = 0
 
     def add(self, piece: bytes) -> None:
-        if self._too_large:
-            return
-        self._held += piece
-        if len(self._held) > self._limit:
+        self._size += len(piece)
+        if self._size <= self._limit:
+            self._held += piece
+        else:
+            self._held += piece[:BEGINNING]
             del self._held[BEGINNING:]
-            self._too_large = True
 
     def take(self) -> Line:
-        raw, reason = bytes(self._held), "record_too_large" if self._too_large else None
-        self._held, self._too_large = bytearray(), False
+        raw, reason = bytes(self._held), "record_too_large" if self._size > self._limit else None
+        self._held, self._size = bytearray(), 0
         return raw, reason
 
 
@@ -64,10 +64,14 @@ def json_lines(stream: ByteStream, limit: int) -> Iterator[Slice]:
             yield row, raw, reason
 
 
-_STRING = re.compile(rb'[^"\n]*"?')
-_TOKEN = re.compile(rb'"[^"\n]*"?|\n[ \t\r]{0,200}\{|[][{},]')
-_INDENT = 200
-_QUOTE, _COMMA, _OBJECT, _END_OBJECT, _ARRAY, _END_ARRAY = b'",{}[]'
+# Each matches up to and with the next mark; at the end of the text the mark is empty. A string ends with its line, as
+# no valid one holds a line feed. Repeats are bounded, as the engine keeps what it needs to undo each.
+_BETWEEN = re.compile(rb'[^][{},"]*([][{},]|"[^"\n]*"?|\Z)')
+_INSIDE = re.compile(rb'[^][{}"]*(?:"[^"\n]*"[^][{}"]*){0,99}([][{}]|"[^"\n]*"?|\Z)')
+_LOST = re.compile(rb"[^{]*(\{|\Z)")
+_REST_OF_STRING = re.compile(rb'[^"\n]*"?')
+_INDENT = re.compile(rb"\n[ \t\r]*\Z")
+_LOOK_BACK = 200
 # Deeper levels are counted and no longer told apart, so that a file of brackets fills no memory.
 _TYPED_LEVELS = 1000
 
@@ -88,7 +92,7 @@ class _ArrayScan:
         self._in_string = False
         self._lost = False
         self._indent = b""
-        self._previous = _COMMA
+        self._before = b""
 
     @property
     def between(self) -> bool:
@@ -97,75 +101,79 @@ class _ArrayScan:
 
     def cuts(self, text: bytes) -> Iterator[tuple[int, int]]:
         """Yield (end of an element, beginning of the next) in text whose escapes are masked."""
-        for token in _TOKEN.finditer(text, self._string_end(text)):
-            mark = token[0]
-            kind = mark[-1]
-            if kind == _QUOTE and len(mark) > 1:
-                self._previous = _QUOTE
-            elif mark[0] == _QUOTE:
-                self._open_string(at_end=token.end() == len(text))
-            elif kind == _OBJECT and self._is_next_element(mark):
-                yield token.end() - 1, token.end() - 1
-                self._begin(mark)
+        at = self._string_end(text)
+        while not self.closed and (token := self._pattern().match(text, at)) and (mark := token[1]):
+            at = token.end()
+            if mark[:1] == b'"':
+                self._pass_string(mark, at_end=at == len(text))
+            elif mark == b"{" and (self._lost or self._levels[-1:] == b"{") and self._is_next_element(text, at - 1):
+                yield at - 1, at - 1
+                self._levels.clear()
+                self._beyond, self._lost = 0, False
+                self._open(mark, text, at - 1)
             elif self._lost:
                 continue
-            elif kind in (_OBJECT, _ARRAY):
-                self._open(mark)
-            elif kind == _COMMA:
-                self._previous = _COMMA
-                if not self._levels:
-                    yield token.start(), token.end()
-            elif self._close(kind):
-                self.closed = True
-                yield token.start(), token.end()
-                return
+            elif mark in b"{[":
+                self._open(mark, text, at - 1)
+            elif mark == b"," or self._close(mark):
+                self.closed = mark == b"]"
+                yield at - 1, at
+        self._before = self._behind(text, len(text))
+
+    def _pattern(self) -> re.Pattern[bytes]:
+        if self._lost:
+            return _LOST
+        return _INSIDE if self._levels else _BETWEEN
 
     def _string_end(self, text: bytes) -> int:
         """Finish a string that an earlier chunk began; give where to go on."""
-        if not self._in_string:
+        rest = _REST_OF_STRING.match(text) if self._in_string else None
+        if not rest:
             return 0
-        end = _STRING.match(text).end()  # type: ignore[union-attr]  # matches the empty text too
-        self._in_string = False
-        if text[end - 1 : end] != b'"':
-            self._open_string(at_end=end == len(text))
-        return end
+        self._pass_string(b'"' + rest[0], at_end=rest.end() == len(text))
+        return rest.end()
 
-    def _open_string(self, *, at_end: bool) -> None:
-        self._previous = _QUOTE
-        self._in_string = at_end
-        self._lost = self._lost or not at_end
+    def _pass_string(self, mark: bytes, *, at_end: bool) -> None:
+        closed = len(mark) > 1 and mark.endswith(b'"')
+        self._in_string = at_end and not closed
+        self._lost = self._lost or not (at_end or closed)
 
-    def _is_next_element(self, mark: bytes) -> bool:
-        if self._lost:
-            return mark == self._indent or (len(self._indent) == 1 < len(mark))
-        return self._previous == _COMMA and self._levels[-1:] == b"{" and not self._beyond
+    def _is_next_element(self, text: bytes, at: int) -> bool:
+        before = self._behind(text, at)
+        if not self._lost:
+            return before.rstrip(SPACE).endswith(b",") and not self._beyond
+        indent = _indent(before)
+        return bool(indent) and self._indent in (b"", indent)
 
-    def _begin(self, mark: bytes) -> None:
-        self._levels.clear()
-        self._beyond, self._lost = 0, False
-        self._open(mark)
+    def _behind(self, text: bytes, at: int) -> bytes:
+        """Give what stands before a place, in an earlier chunk if need be."""
+        near = text[max(0, at - _LOOK_BACK) : at]
+        return near if len(near) == _LOOK_BACK else (self._before + near)[-_LOOK_BACK:]
 
-    def _open(self, mark: bytes) -> None:
-        self._previous = mark[-1]
+    def _open(self, mark: bytes, text: bytes, at: int) -> None:
         if not self._levels:
-            self._indent = mark
+            self._indent = _indent(self._behind(text, at))
         if len(self._levels) < _TYPED_LEVELS:
-            self._levels.append(mark[-1])
+            self._levels += mark
         else:
             self._beyond += 1
 
-    def _close(self, kind: int) -> bool:
+    def _close(self, mark: bytes) -> bool:
         """Close what this bracket fits; tell whether it ends the array."""
-        self._previous = kind
         if self._beyond:
             self._beyond -= 1
             return False
         if not self._levels:
-            return kind == _END_ARRAY
-        fits = self._levels.rfind(b"{" if kind == _END_OBJECT else b"[")
+            return mark == b"]"
+        fits = self._levels.rfind(b"{" if mark == b"}" else b"[")
         if fits >= 0:
             del self._levels[fits:]
         return False
+
+
+def _indent(before: bytes) -> bytes:
+    found = _INDENT.search(before)
+    return found[0] if found else b""
 
 
 def json_array(stream: ByteStream, limit: int) -> Iterator[Slice]:
@@ -173,7 +181,7 @@ def json_array(stream: ByteStream, limit: int) -> Iterator[Slice]:
     scan, pending, row = _ArrayScan(), _Pending(limit), 0
     for text, masked in _masked(stream):
         start = 0
-        for stop, after in scan.cuts(masked) if not scan.closed else ():
+        for stop, after in scan.cuts(masked):
             pending.add(text[start:stop])
             start = after
             raw, reason = pending.take()
@@ -192,32 +200,21 @@ def _array_rest(row: int, raw: bytes, reason: str | None, scan: _ArrayScan, *, b
     elif scan.closed:
         if raw:
             yield row, raw, reason or "broken_json"
-    elif scan.between and raw.endswith(b"}"):
-        yield row, raw, reason
+    elif scan.between and raw.endswith(b"}") and not reason:
+        yield row, raw, None
         yield row + 1, b"", "broken_json"
     else:
         yield row, raw, reason or "broken_json"
 
 
 def _masked(stream: ByteStream) -> Iterator[tuple[bytes, bytes]]:
-    """Cut the stream where no escape and no indent is divided; give each piece also with its escapes blanked."""
+    """Cut the stream where no escape is divided; give each piece also with its escapes blanked."""
     held = b""
     for chunk in stream:
         whole = held + chunk
-        stop = _whole_tokens(whole)
-        held, text = whole[stop:], whole[:stop]
+        odd = (len(whole) - len(whole.rstrip(b"\\"))) % 2
+        held, text = whole[len(whole) - odd :], whole[: len(whole) - odd]
         if text:
-            yield text, _mask(text)
+            yield text, text.replace(rb"\\", b"  ").replace(rb"\"", b"  ")
     if held:
-        yield held, _mask(held)
-
-
-def _mask(text: bytes) -> bytes:
-    return text.replace(rb"\\", b"  ").replace(rb"\"", b"  ")
-
-
-def _whole_tokens(text: bytes) -> int:
-    if (len(text) - len(text.rstrip(b"\\"))) % 2:
-        return len(text) - 1
-    body = text.rstrip(b" \t\r")
-    return len(body) - 1 if body.endswith(b"\n") and len(text) - len(body) <= _INDENT else len(text)
+        yield held, held

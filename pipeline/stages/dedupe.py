@@ -86,13 +86,16 @@ def _verdict() -> pl.Expr:
 
 
 def _taken_back(verdicts: pl.LazyFrame) -> pl.LazyFrame:
-    latest = pl.col("created_at").max().over(_SAME)
-    is_latest = (pl.col("created_at") == latest).fill_null(value=False)
-    upheld = is_latest.any().over([*_SAME, "verdict"])
-    superseded = (pl.col("created_at") < latest).fill_null(value=False) & ~upheld
-    # The one that stays is the least id among the latest verdicts.
-    successor = pl.col("comparison_id").filter(is_latest).min().over(_SAME)
-    return verdicts.with_columns(successor=pl.when(superseded).then(successor))
+    """Name the successor of each superseded verdict: the least id among its group's latest."""
+    is_latest = (pl.col("created_at") == pl.col("created_at").max().over(_SAME)).fill_null(value=False)
+    # One step after the other: a window inside a window would see the inner group only.
+    timed = verdicts.with_columns(is_latest=is_latest)
+    judged = timed.with_columns(
+        upheld=pl.col("is_latest").any().over([*_SAME, "verdict"]),
+        latest_id=pl.col("comparison_id").filter("is_latest").min().over(_SAME),
+    )
+    superseded = pl.col("created_at").is_not_null() & ~pl.col("is_latest") & ~pl.col("upheld")
+    return judged.with_columns(successor=pl.when(superseded).then("latest_id"))
 
 
 def _said_before(verdicts: pl.LazyFrame) -> pl.LazyFrame:

@@ -1,0 +1,172 @@
+"""The five laws, and comparisons to try them on: small alphabets, so that everything collides."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+import polars as pl
+from hypothesis import strategies as st
+
+from pipeline.core.digests import digest_text
+from pipeline.core.running import decided
+from pipeline.stages import dedupe, split, validate
+from schemas.columns import dtypes
+from schemas.comparisons import COMPARISONS
+
+RESPONSES = [digest_text("response", text) for text in ("", "one", "two")]
+PURPOSES = [["ai-alignment"], ["ai-alignment", "ai-evaluation"], ["ai-evaluation"], []]
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+PROMPTS = [
+    [],
+    [{"role": "user", "content": "hi"}],
+    [{"role": "user", "content": " "}],
+    [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hi"}],
+    [{"role": "user", "content": "hi"}, {"role": "user", "content": "ho"}],
+    [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}],
+]
+
+REFS = [
+    [],
+    [{"role": "annotator", "subject": "s", "consent_id": "c"}],
+    [{"role": "annotator", "subject": None, "consent_id": "c"}],
+]
+
+PARAMS: dict[ModuleType, Any] = {
+    validate: validate.Params(policies=["p-1"], rubrics=["r-1"], licenses=["MIT"]),
+    dedupe: dedupe.Params(),
+    split: split.Params("salt", 1, 0.3, 0.3, "ai-alignment", "ai-evaluation"),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a stage is given."""
+
+    comparisons: pl.DataFrame
+    references: dict[str, pl.DataFrame]
+
+
+Decide = Callable[[ModuleType, pl.DataFrame, dict[str, pl.DataFrame]], pl.DataFrame]
+
+
+def decide(stage: ModuleType, comparisons: pl.DataFrame, references: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """Run a stage's pure function on collected frames."""
+    lazy = {name: frame.lazy() for name, frame in references.items()}
+    return decided(stage, comparisons.select(stage.CONTRACT.columns).lazy(), lazy, PARAMS[stage])
+
+
+rows = st.fixed_dictionaries(
+    {
+        "prompt": st.sampled_from(PROMPTS),
+        "root_id": st.sampled_from([digest_text("root", str(i)) for i in range(9)]),
+        "response_a_id": st.sampled_from(RESPONSES),
+        "response_b_id": st.sampled_from(RESPONSES),
+        "preference": st.sampled_from(["a", "b", "tie", "both_bad", None]),
+        "strength": st.sampled_from([None, 0.0, 0.5, 1.0, 1.5, -1.0]),
+        "presented_order": st.sampled_from(["ab", "ba", None]),
+        "annotator": st.sampled_from(["ann", "bob", None]),
+        "policy_version": st.sampled_from(["p-1", "p-1", "p-0", "p-9", None]),
+        "rubric_version": st.sampled_from(["r-1", "r-1", "r-0", "r-9", None]),
+        "license": st.sampled_from(["MIT", "MIT", "GPL-3.0-only"]),
+        "source": st.sampled_from(["free", "bound", "silent"]),
+        "consent_refs": st.sampled_from(REFS),
+        "created_at": st.sampled_from([None, NOON, NOON + timedelta(hours=1), NOON + timedelta(hours=2)]),
+        "purposes": st.sampled_from(PURPOSES),
+        "conflict": st.sampled_from([False, False, False, True]),
+    }
+)
+
+
+@st.composite
+def cases(draw: st.DrawFn, smallest: int = 0) -> Case:
+    """Draw comparisons with ids of their own, and the references that belong to them."""
+    drawn = draw(st.lists(rows, min_size=smallest, max_size=14))
+    return case(drawn)
+
+
+def case(drawn: list[dict[str, Any]]) -> Case:
+    schema = {name: dtype for name, dtype in dtypes(COMPARISONS).items() if name in _COLUMNS}
+    for place, row in enumerate(drawn):
+        row["comparison_id"] = digest_text("comparison", str(place))
+        row["pair_id"] = digest_text(*sorted([row["response_a_id"], row["response_b_id"]]))
+    frame = pl.DataFrame([{name: row[name] for name in schema} for row in drawn], schema=schema)
+    purposes = pl.DataFrame(
+        [(row["comparison_id"], row["purposes"]) for row in drawn],
+        schema={"comparison_id": pl.String, "purposes": pl.List(pl.String)},
+        orient="row",
+    )
+    conflicts = [row["comparison_id"] for row in drawn if row["conflict"]]
+    return Case(
+        frame,
+        {
+            "purposes": purposes,
+            "event_conflicts": pl.DataFrame({"comparison_id": conflicts}, schema={"comparison_id": pl.String}),
+            "statements": _STATEMENTS,
+            "versions": _VERSIONS,
+        },
+    )
+
+
+_COLUMNS = {"comparison_id", "pair_id"} | {name for stage in PARAMS for name in stage.CONTRACT.columns}
+_STATEMENTS = pl.DataFrame(
+    [("free", PURPOSES[1], []), ("bound", PURPOSES[1], ["annotator"]), ("silent", [], [])],
+    schema={"source": pl.String, "purposes": pl.List(pl.String), "roles": pl.List(pl.String)},
+    orient="row",
+)
+_VERSIONS = pl.DataFrame(
+    [("policy", "p-1"), ("policy", "p-0"), ("rubric", "r-1"), ("rubric", "r-0")],
+    schema=["kind", "version"],
+    orient="row",
+)
+
+
+def nothing_is_lost(run: Decide, stage: ModuleType, given: Case) -> None:
+    """Law 1: the ids that come out are those that went in, each once, each kept or marked with a known reason."""
+    decisions = run(stage, given.comparisons, given.references)
+    assert sorted(decisions["comparison_id"]) == sorted(given.comparisons["comparison_id"])
+    assert set(decisions["drop_reason"].drop_nulls()) <= set(stage.REASONS)
+
+
+def twice_is_once(run: Decide, stage: ModuleType, given: Case) -> None:
+    """Law 2: a second pass over the kept rows drops nothing more."""
+    decisions = run(stage, given.comparisons, given.references)
+    kept = decisions.filter(pl.col("drop_reason").is_null())
+    again = run(stage, given.comparisons.join(kept, on="comparison_id", how="semi"), given.references)
+    assert again["drop_reason"].null_count() == again.height
+
+
+def order_does_not_matter(run: Decide, stage: ModuleType, given: Case) -> None:
+    """Law 3: shuffled rows give the same decisions."""
+    straight = run(stage, given.comparisons, given.references)
+    for seed in range(3):
+        shuffled = given.comparisons.sample(fraction=1, shuffle=True, seed=seed)
+        assert run(stage, shuffled, given.references).equals(straight)
+    assert run(stage, given.comparisons.reverse(), given.references).equals(straight)
+
+
+def parts_do_not_touch(run: Decide, stage: ModuleType, given: Case) -> None:
+    """Law 4: divided by the stage's key, each part alone gives what all give together."""
+    whole = run(stage, given.comparisons, given.references)
+    parts = given.comparisons.partition_by(stage.CONTRACT.parted_by)
+    apart = [run(stage, part, given.references) for part in parts]
+    assert pl.concat([whole.clear(), *apart]).sort("comparison_id").equals(whole)
+
+
+def sides_do_not_change(run: Decide, stage: ModuleType, given: Case) -> None:
+    """Law 5: whatever other rows come or go, a root stays on its side."""
+    whole = run(stage, given.comparisons, given.references)
+    if "side" not in whole.columns:
+        return
+    roots = given.comparisons.select("comparison_id", "root_id")
+    sides = whole.join(roots, on="comparison_id").select("root_id", "side").unique()
+    assert sides["root_id"].is_unique().all()
+    for height in range(given.comparisons.height):
+        fewer = run(stage, given.comparisons.head(height), given.references)
+        both = fewer.join(whole, on="comparison_id", how="left", suffix="_of_all")
+        assert both["side"].to_list() == both["side_of_all"].to_list()
+
+
+LAWS = (nothing_is_lost, twice_is_once, order_does_not_matter, parts_do_not_touch, sides_do_not_change)
