@@ -1,6 +1,7 @@
 """Small projects built from plain values, and the pipeline run on them."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,10 @@ def lines(*records: dict[str, Any]) -> str:
 class Built(Project):
     """A project in a temporary folder, with shortcuts for tests."""
 
-    def source(self, name: str, files: dict[str, str | bytes], **changes: Any) -> "Built":  # noqa: ANN401
+    def source(self, name: str, contents: Mapping[str, str | bytes], /, **changes: Any) -> "Built":  # noqa: ANN401
         folder = self.raw / name
         folder.mkdir(parents=True, exist_ok=True)
-        for file, content in files.items():
+        for file, content in contents.items():
             (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
         with (folder / "source.yaml").open("w", encoding="utf-8") as stream:
             YAML(typ="safe").dump({**SIDECAR, **changes}, stream)

@@ -12,7 +12,9 @@ EARLY, LATE, LAST = "2026-01-01T10:00:00Z", "2026-01-01T11:00:00+00:00", "2026-0
 
 def deduped(project: Built, *records: dict[str, Any], **changes: Any) -> Built:  # noqa: ANN401
     numbered = [{"event": place, "order": "ab", **one} for place, one in enumerate(records)]
-    return project.source("s", {"x.jsonl": lines(*numbered)}, fields=FIELDS, **changes).run("ingest", "validate", "dedupe")
+    return project.source("s", {"x.jsonl": lines(*numbered)}, fields=FIELDS, **changes).run(
+        "ingest", "validate", "dedupe"
+    )
 
 
 SWAPPED = {"a": "Magic.", "b": "Scattering.", "preference": "b"}

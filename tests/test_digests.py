@@ -66,7 +66,9 @@ def test_golden_ids_never_change() -> None:
     assert found["match_key"] == "90d3014ceae14fb112f80d57cf7bf21d"
     assert found["root_id"] == "bfd71b31b6541317a10b6448debf2a9e"
     assert answer == "dec5755243e908564307372de26220bf"
-    assert pair == pl.select(pair_id(pl.lit("p"), pl.lit("a"), pl.lit("b"))).item() == "a717fac602cb912596563080d052bcb9"
+    assert (
+        pair == pl.select(pair_id(pl.lit("p"), pl.lit("a"), pl.lit("b"))).item() == "a717fac602cb912596563080d052bcb9"
+    )
 
 
 def by_hand(*parts: str) -> str:
@@ -74,8 +76,14 @@ def by_hand(*parts: str) -> str:
 
 
 def test_ids_by_hand() -> None:
-    prompt = [{"role": "system", "content": "S"}, {"role": "user", "content": "A  B"}, {"role": "assistant", "content": "c"}]
-    turns = "".join(framed([role, text]).decode() for role, text in (("system", "S"), ("user", "A B"), ("assistant", "c")))
+    prompt = [
+        {"role": "system", "content": "S"},
+        {"role": "user", "content": "A  B"},
+        {"role": "assistant", "content": "c"},
+    ]
+    turns = "".join(
+        framed([role, text]).decode() for role, text in (("system", "S"), ("user", "A B"), ("assistant", "c"))
+    )
     found = prompt_ids(pl.Series([prompt], dtype=MESSAGES)).to_dicts()[0]
     assert found["prompt_id"] == by_hand("prompt", "nfkc-fold-1", turns)
     assert found["match_key"] == by_hand("match", "nfkc-fold-1", framed(["a b"]).decode())
@@ -84,7 +92,9 @@ def test_ids_by_hand() -> None:
 
 def test_what_makes_a_prompt_the_same() -> None:
     def ids(content: str, role: str = "user") -> dict[str, str]:
-        row: dict[str, str] = prompt_ids(pl.Series([[{"role": role, "content": content}]], dtype=MESSAGES)).to_dicts()[0]
+        row: dict[str, str] = prompt_ids(pl.Series([[{"role": role, "content": content}]], dtype=MESSAGES)).to_dicts()[
+            0
+        ]
         return row
 
     plain = ids("Hi there")

@@ -49,8 +49,12 @@ def test_purposes_that_do_not_cover_a_side_withhold(project: Built) -> None:
         consent = {**SIDECAR["consent"], "purposes": purposes}
         project.source(name, {"x.jsonl": many(annotator=name)}, consent=consent)
     project.run("ingest", "validate", "dedupe", "split")
-    named = project.table("split/decisions").join(project.comparisons().select("comparison_id", "source"), on="comparison_id")
-    withheld = named.filter(drop_reason="purpose_not_covered").select("source", heldout=pl.col("side") == "heldout").unique()
+    named = project.table("split/decisions").join(
+        project.comparisons().select("comparison_id", "source"), on="comparison_id"
+    )
+    withheld = (
+        named.filter(drop_reason="purpose_not_covered").select("source", heldout=pl.col("side") == "heldout").unique()
+    )
     assert sorted(withheld.rows()) == [("testing", False), ("training", True)]
     assert set(named.filter(source="both")["drop_reason"]) == {None}
     assert set(named["side"]) == {"train", "validation", "heldout"}

@@ -22,7 +22,11 @@ def said(*turns: str) -> list[dict[str, str]]:
 
 
 EXAMPLES: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {
-    "empty_prompt": [(record(prompt=" \n"), {}), (record(prompt=[]), MESSAGES), (record(prompt=said("user ")), MESSAGES)],
+    "empty_prompt": [
+        (record(prompt=" \n"), {}),
+        (record(prompt=[]), MESSAGES),
+        (record(prompt=said("user ")), MESSAGES),
+    ],
     "roles_not_alternating": [
         (record(prompt=said("user a", "user b")), MESSAGES),
         (record(prompt=said("user a", "assistant b")), MESSAGES),

@@ -189,14 +189,14 @@ def _strength_statement(spec: AnySpec, joined: Joined) -> dict[str, pl.Series]:
 
 
 def _plain(value: Any) -> str | int | float | None:  # noqa: ANN401
-    return value if type(value) in {str, int, float} else None
+    return value if type(value) in {str, int, float, bool} else None
 
 
 def _scale_name(spec: AnySpec) -> str | None:
     if not isinstance(spec, FromPath):
         return None
     if spec.values is not None:
-        return ", ".join(f"{key}={value}" for key, value in spec.values.items())
+        return ", ".join(f"{key}={value}" for key, value in sorted(spec.values.items()))
     low, high = spec.scale or (0, 1)
     return f"{low:g}..{high:g}"
 

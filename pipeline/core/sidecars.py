@@ -203,9 +203,18 @@ def _faults(source: Source) -> Iterator[str]:
             yield f"glob `{pattern}` leaves the source's folder"
         elif not source.matching(pattern):
             yield f"glob `{pattern}` matches no file in {source.folder.name}/"
-    if not globs:
+    if not source.sidecar.files:
         yield "`files` names no file"
+    yield from _shared_files(source)
     yield from sorted({fault for group in source.sidecar.files for fault in _map_faults(source, group)})
+
+
+def _shared_files(source: Source) -> Iterator[str]:
+    """Find the files that would be read twice: by two groups, or as verdicts and as a side."""
+    matched = [path for group in source.sidecar.files for path in source.files(group)]
+    matched += {path for join in source.sidecar.join.values() for path in source.matching(join.glob)}
+    for path in sorted({path for path in matched if matched.count(path) > 1}):
+        yield f"{source.relative(path)} is matched by more than one of `files` and `join`"
 
 
 def _map_faults(source: Source, group: Group) -> Iterator[str]:

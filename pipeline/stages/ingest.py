@@ -98,12 +98,7 @@ _TABLES = {
 
 
 def _ingest_source(source: Source, build: _Build) -> Iterator[FileAccount]:
-    seen: set[Path] = set()
     for path, group in groupby(adapter_for(source).read(source, build.reader), key=itemgetter(0)):
-        if path in seen:
-            msg = f"{source.relative(path)} is named by more than one glob of {source.name}/source.yaml"
-            raise PairtrailError(msg)
-        seen.add(path)
         yield _ingest_file(source, path, (batch for _, batch in group), build)
 
 
