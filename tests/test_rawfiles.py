@@ -1,4 +1,4 @@
-"""Raw files of every format and compression to bounded batches; whatever a file holds, nothing is lost and nothing is held."""
+"""Raw files of every format and compression to bounded batches; nothing is lost and nothing is held."""
 
 import gzip
 import io
@@ -207,22 +207,23 @@ def test_batches_are_bounded_in_records_and_in_bytes(tmp_path: Path) -> None:
     assert [len(batch.rows) for batch in by_records] == [len(batch.rows) for batch in by_bytes] == [10, 10, 5]
 
 
-@pytest.mark.parametrize("pack", ["gzip", "zstd"])
 @pytest.mark.parametrize("declared", ["json", "csv"])
-@pytest.mark.parametrize("filler", [b"\0", b"[", b'"', b" "])
+@pytest.mark.parametrize(
+    ("pack", "filler", "size"),
+    [("zstd", b"\0", 300_000_000), ("gzip", b"\0", 50_000_000), ("zstd", b" ", 50_000_000)]
+    + [("zstd", b"[", 3_000_000), ("zstd", b'"', 3_000_000), ("zstd", b"\\", 10_000_000)],
+)
 def test_an_archive_bomb_is_one_record_and_fills_no_memory(
-    tmp_path: Path, pack: str, declared: Declared, filler: bytes
+    tmp_path: Path, declared: Declared, pack: str, filler: bytes, size: int
 ) -> None:
     path = tmp_path / "raw"
-    start = b'[{"a": 1},{' if declared == "json" else b"a\n1\n"
-    path.write_bytes(PACKED[pack](start + filler * 100_000_000))
+    path.write_bytes(PACKED[pack]((b'[{"a": 1},{' if declared == "json" else b"a\n1\n") + filler * size))
     tracemalloc.start()
     found = [judged(batch) for batch in read_batches(path, declared, digest, Limits(record_bytes=2**20))]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    good = {"a": 1} if declared == "json" else {"a": "1"}
-    assert found == [[good, "record_too_large"]]
-    assert peak < 60 * 2**20
+    assert found == [[{"a": 1 if declared == "json" else "1"}, "record_too_large"]]
+    assert peak < 40 * 2**20
 
 
 ROWS: list[dict[str, Any]] = [

@@ -107,7 +107,14 @@ class _Gzip:
 
     def feed(self, block: bytes) -> Iterator[bytes]:
         while block and not self.eof:
-            yield self._inner.decompress(block, _GZIP_GIVES)
+            before = self._inner.copy()
+            try:
+                found = self._inner.decompress(block, _GZIP_GIVES)
+            except zlib.error:
+                # A call that fails gives nothing of what it had read: byte by byte, all that stands before the fault.
+                yield from (before.decompress(block[at : at + 1]) for at in range(len(block)))
+                raise
+            yield found
             block = self._inner.unconsumed_tail
 
 

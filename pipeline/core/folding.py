@@ -52,7 +52,7 @@ def deciding(verdicts: pl.DataFrame, *, humans_decide: bool) -> pl.Series:
     """Mark the verdicts that are folded: all, or where any human judged a row, the humans' only."""
     human = pl.col("annotator_kind") == "human"
     folded = human | ~human.any().over(KEY) if humans_decide else pl.lit(value=True)
-    return verdicts.select(folded.alias("folded")).to_series()
+    return verdicts.with_columns(folded=folded)["folded"]
 
 
 def votes_of(verdicts: pl.DataFrame) -> pl.DataFrame:

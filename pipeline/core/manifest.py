@@ -29,6 +29,7 @@ def build_facts(
     """Gather everything that a build says about itself besides its files' digests."""
     params = read_yaml(project.params)
     sources = load_sources(project.raw)
+    delivered = records_digests(project)
     return {
         "format": FORMAT,
         "synthetic": all(source.sidecar.synthetic for source in sources),
@@ -39,7 +40,7 @@ def build_facts(
         "fold": {name: params["publish"][name] for name in ("humans_decide", "majority")},
         "policies": _stated(load_versions(project.policy), folded["policy_version"]),
         "rubrics": _stated(load_versions(project.rubric), folded["rubric_version"]),
-        "sources": {source.name: _source(source) for source in sources},
+        "sources": {source.name: _source(source, delivered) for source in sources},
         "schema_digest": schema_digest(),
         "code_digest": code_digest([f"pipeline.stages.{stage}" for stage in (*STAGES, "publish")]),
         "large_roots": large_roots(folded, largest_share),
@@ -51,7 +52,7 @@ def _stated(versions: Mapping[str, Version], used: pl.Series) -> dict[str, dict[
     return {name: {"title": versions[name].front_matter.title, "sha256": versions[name].sha256} for name in present}
 
 
-def _source(source: Source) -> dict[str, Any]:
+def _source(source: Source, delivered: Mapping[str, str]) -> dict[str, Any]:
     sidecar = source.sidecar
     consent = sidecar.consent
     return {
@@ -61,18 +62,20 @@ def _source(source: Source) -> dict[str, Any]:
         "basis": consent.basis if consent else None,
         "purposes": sorted(consent.purposes) if consent else [],
         "sidecar_sha256": file_digest(source.folder / SIDECAR),
-        "raw_sha256": raw_digest(source),
+        "records_sha256": delivered[source.name],
     }
 
 
-def raw_digest(source: Source) -> str:
-    """Return one SHA-256 over the names and contents of a source's raw files."""
-    globs = [group.glob for group in source.sidecar.files] + [join.glob for join in source.sidecar.join.values()]
-    files = sorted({path for pattern in globs for path in source.matching(pattern)})
-    whole = sha256()
-    for path in files:
-        whole.update(f"{source.relative(path)}\n{file_digest(path)}\n".encode())
-    return whole.hexdigest()
+def records_digests(project: Project) -> dict[str, str]:
+    """Return, per source, one SHA-256 over its records' keyed digests in sorted order.
+
+    It names what was delivered, however it was cut into files; and as record digests are keyed, it gives nobody a way
+    to test a guess about a record's text.
+    """
+    records = pl.scan_parquet(project.needs(project.stage("ingest") / "records.parquet", "ingest"))
+    sorted_digests = pl.col("record_digest").sort().str.join("\n")
+    rows = records.group_by("source").agg(sorted_digests).collect().iter_rows()
+    return {source: sha256(digests.encode()).hexdigest() for source, digests in rows}
 
 
 def large_roots(folded: pl.DataFrame, largest_share: float) -> list[dict[str, Any]]:

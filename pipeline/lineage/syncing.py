@@ -13,7 +13,7 @@ from pipeline.core.tables import write_text
 from pipeline.core.versions import load_versions
 
 LOCK = "requirements.lock"
-_RAW = {"ingest": "files", "validate": "sidecars", "publish": "files"}
+_RAW = {"ingest": "files", "validate": "sidecars", "publish": "sidecars"}
 _VERSIONED = ("validate", "publish")
 
 
