@@ -12,8 +12,8 @@ _READ = 2**20
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
-# One zstd block of 4 bytes can stand for 128 KiB, and its reader takes no limit: 512 bytes give at most 16 MiB at once.
-_ZSTD_READ = 512
+# One zstd block of 4 bytes can stand for 128 KiB, and its reader takes no limit: 256 bytes give at most 8 MiB at once.
+_ZSTD_READ = 256
 _GZIP_WBITS = 31
 # Fixed, so that what is read before a fault does not hang on how much was asked for.
 _GZIP_GIVES = 2**18

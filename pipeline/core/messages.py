@@ -51,10 +51,9 @@ def _regrouped(lists: list[list[dict[str, str]] | None], roles: list[list[str]],
         schema={"place": pl.UInt32, "role": pl.String, "content": pl.String},
     )
     grouped = flat.group_by("place", maintain_order=True).agg(pl.struct("role", "content").alias("prompt"))
-    places = pl.DataFrame(
-        {"place": range(len(lists)), "given": [value is not None for value in lists]},
-        schema_overrides={"place": pl.UInt32},
-    )
+    given = [value is not None for value in lists]
+    schema = {"place": pl.UInt32, "given": pl.Boolean}
+    places = pl.DataFrame({"place": range(len(lists)), "given": given}, schema=schema)
     joined = places.join(grouped, on="place", how="left", maintain_order="left")
     empty = pl.lit([], dtype=MESSAGES)
     filled = pl.when(pl.col("given")).then(pl.coalesce(pl.col("prompt").cast(MESSAGES), empty))
