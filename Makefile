@@ -45,8 +45,8 @@ format: setup-dev  ## format the code, and mend what the linter can mend
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-demo: setup  ## write the bundled sample again
-	$(BIN)/pairtrail demo --out data
+demo: setup  ## write a sample of synthetic logs into demo/
+	$(BIN)/pairtrail demo --out demo
 
 bench: setup  ## measure seconds and peak memory per stage
 	$(BIN)/python bench/run.py

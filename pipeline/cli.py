@@ -158,7 +158,7 @@ def trace(
 def demo(
     *,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 7,
-    comparisons: Annotated[int, typer.Option(min=100, help="About how many verdicts to make.")] = 1_500,
+    comparisons: Annotated[int, typer.Option(min=500, help="About how many verdicts to make.")] = 2_000,
     words: Annotated[int, typer.Option(min=4, help="About how long a response is.")] = 12,
     out: Annotated[Path, typer.Option(help="Where raw/, policy/, rubric/ and truth.json are written.")] = Path("demo"),
 ) -> None:
@@ -169,7 +169,8 @@ def demo(
     from pipeline.demo import write_sample
 
     truth = write_sample(out, seed=seed, comparisons=comparisons, words=words)
-    typer.echo(f"demo: {truth['comparisons']:,} comparisons in {out}/raw, the truth in {out}/truth.json")
+    counts: Any = truth["comparisons"]
+    typer.echo(f"demo: {counts['candidates']:,} verdicts in {out}/raw; what a correct pipeline finds: {out}/truth.json")
 
 
 @app.command()

@@ -46,7 +46,7 @@ def frame(drawn: list[dict[str, Any]]) -> pl.DataFrame:
     rows = []
     for place, row in enumerate(drawn):
         first, second = (B, A) if row["swapped"] else (A, B)
-        given_row = {name: row.get(name) for name in (*THIN, "purposes")}
+        given_row: dict[str, Any] = {name: row.get(name) for name in (*THIN, "purposes")}
         ids = {"comparison_id": digest_text(str(place)), "response_a_id": first, "response_b_id": second}
         rows.append({**given_row, **ids, "pair_id": "p", "policy_version": "p-1", "side": "train", "root_id": "r"})
     return pl.DataFrame(rows, schema={name: types[name] for name in (*THIN, "purposes", "side")})

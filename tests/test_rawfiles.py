@@ -3,11 +3,8 @@
 import gzip
 import io
 import json
-import math
 import tracemalloc
 from collections.abc import Callable
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -210,8 +207,14 @@ def test_batches_are_bounded_in_records_and_in_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("declared", ["json", "csv"])
 @pytest.mark.parametrize(
     ("pack", "filler", "size"),
-    [("zstd", b"\0", 300_000_000), ("gzip", b"\0", 50_000_000), ("zstd", b" ", 50_000_000)]
-    + [("zstd", b"[", 3_000_000), ("zstd", b'"', 3_000_000), ("zstd", b"\\", 10_000_000)],
+    [
+        ("zstd", b"\0", 300_000_000),
+        ("gzip", b"\0", 50_000_000),
+        ("zstd", b" ", 50_000_000),
+        ("zstd", b"\\", 10_000_000),
+        ("zstd", b'"', 1_000_000),
+        ("zstd", b"[", 200_000),
+    ],
 )
 def test_an_archive_bomb_is_one_record_and_fills_no_memory(
     tmp_path: Path, declared: Declared, pack: str, filler: bytes, size: int
@@ -219,87 +222,16 @@ def test_an_archive_bomb_is_one_record_and_fills_no_memory(
     path = tmp_path / "raw"
     path.write_bytes(PACKED[pack]((b'[{"a": 1},{' if declared == "json" else b"a\n1\n") + filler * size))
     tracemalloc.start()
-    found = [judged(batch) for batch in read_batches(path, declared, digest, Limits(record_bytes=2**20))]
+    found = [judged(batch) for batch in read_batches(path, declared, digest, Limits(record_bytes=2**17))]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found == [[{"a": 1 if declared == "json" else "1"}, "record_too_large"]]
     assert peak < 40 * 2**20
 
 
-ROWS: list[dict[str, Any]] = [
-    {
-        "a": 1,
-        "text": "one",
-        "when": datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC),
-        "day": date(2024, 1, 2),
-        "more": {"x": [1.5]},
-    },
-    {"a": 2, "text": "two", "when": None, "day": None, "more": {"x": [math.nan]}},
-    {"a": 3, "text": "nul\0", "when": None, "day": None, "more": None},
-    {"a": 4, "text": "no \\u0000, no NaN", "when": None, "day": None, "more": None},
-]
-PLAIN = [
-    {"a": 1, "text": "one", "when": "2024-01-02T03:04:05+00:00", "day": "2024-01-02", "more": {"x": [1.5]}},
-    "not_finite",
-    "nul_character",
-    {"a": 4, "text": "no \\u0000, no NaN", "when": None, "day": None, "more": None},
-]
-
-
-@pytest.mark.parametrize("pack", PACKED)
-def test_parquet_rows_are_records(read: Read, pack: str) -> None:
-    found = read(PACKED[pack](parquet(ROWS)), "parquet")
-    assert (found.rows, judged(found)) == ([1, 2, 3, 4], PLAIN)
-    raw = json.dumps(PLAIN[0], sort_keys=True, separators=(",", ":")).encode()
-    assert found.digests[0] == digest(raw)
-
-
-def test_parquet_values_that_python_cannot_hold_cost_their_row(read: Read) -> None:
-    invalid = arrow.StringArray.from_buffers(2, arrow.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), arrow.py_buffer(b"\xffb"))
-    far = arrow.array([0, 2**62], arrow.timestamp("us"))
-    for column, reasons in ((invalid, ["invalid_utf8", None]), (far, [None, "out_of_range"])):
-        file = io.BytesIO()
-        pq.write_table(arrow.table({"a": column}), file)
-        assert read(file.getvalue(), "parquet").reasons == reasons
-
-
-def test_parquet_nanoseconds_are_cut_and_other_types_stay(read: Read) -> None:
-    file = io.BytesIO()
-    nanoseconds = arrow.array([1_700_000_000_123_456_789], arrow.timestamp("ns"))
-    pq.write_table(
-        arrow.table({"when": nanoseconds, "many": arrow.array([Decimal("1.5")]), "raw": arrow.array([b"x"])}), file
-    )
-    when = "2023-11-14T22:13:20.123456"
-    assert judged(read(file.getvalue(), "parquet")) == [{"when": when, "many": Decimal("1.5"), "raw": b"x"}]
-
-
-def test_parquet_columns_of_one_name_rows_too_large_and_no_rows(read: Read) -> None:
-    file = io.BytesIO()
-    pq.write_table(arrow.Table.from_arrays([arrow.array([1]), arrow.array([2])], ["a", "a"]), file)
-    assert read(file.getvalue(), "parquet").reasons == ["duplicate_key"]
-    assert read(parquet([{"a": "x" * 50}, {"a": "x"}]), "parquet", Limits(record_bytes=40)).reasons == [
-        "record_too_large",
-        None,
-    ]
-    assert read(parquet(ROWS[:1])[:4] + b"\x15\0" * 40, "parquet").reasons == ["unreadable_file"]
-    empty = io.BytesIO()
-    pq.write_table(arrow.table({"a": arrow.array([], arrow.int64())}), empty)
-    assert read(empty.getvalue(), "parquet").reasons == ["empty_file"]
-
-
-def test_parquet_keeps_the_rows_before_a_fault(read: Read) -> None:
-    rows = [{"a": n, "text": sha256(b"%d" % n).hexdigest()} for n in range(4000)]
-    raw = bytearray(parquet(rows, row_group_size=1000, compression="zstd"))
-    raw[len(raw) // 2 : len(raw) // 2 + 3000] = b"\xff" * 3000
-    found = read(bytes(raw), "parquet")
-    good = len(found.rows) - 1
-    assert good >= 1000
-    assert judged(found) == [*rows[:good], "unreadable_file"]
-
-
 def test_a_compressed_parquet_file_is_unpacked_up_to_a_limit(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rawfiles, "SPOOL_BYTES", 100)
-    assert read(gzip.compress(parquet(ROWS)), "parquet").reasons == ["unreadable_file"]
+    assert read(gzip.compress(parquet([{"a": "x" * 50}] * 20)), "parquet").reasons == ["unreadable_file"]
 
 
 def test_what_is_not_there_and_what_is_not_known_are_the_users_to_mend(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_shuffled_and_recut_files_publish_the_same_bytes(new_project: Callable[[
     made = records(seed)
     straight = new_project("straight").source("s", {"x.jsonl": lines(*made)}, fields=FIELDS).run()
     random.Random(seed).shuffle(made)  # noqa: S311
-    cut = {
+    cut: dict[str, str | bytes] = {
         "a.jsonl": lines(*made[:100]),
         "b.jsonl": gzip.compress(lines(*made[100:120]).encode()),
         "c.jsonl": json.dumps(made[120:]),

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ FORMATS: dict[str, tuple[str, bytes]] = {
     "tsv": ("tsv", as_csv(TWO, "\t")),
     "parquet": ("parquet", as_parquet(TWO)),
 }
-PACKINGS = {"plain": bytes, "gz": gzip.compress, "zst": zstandard.compress}
+PACKINGS: dict[str, Callable[[bytes], bytes]] = {"plain": bytes, "gz": gzip.compress, "zst": zstandard.compress}
 
 
 def shown(built: Built) -> list[tuple[Any, ...]]:
@@ -168,6 +169,17 @@ def test_an_unknown_strength_is_null_never_zero(project: Built) -> None:
     assert project.comparisons().select("strength", "strength_raw", "strength_scale").unique().rows() == [(None,) * 3]
 
 
+def test_a_blank_names_nobody_and_says_nothing(project: Built) -> None:
+    refs = [{"role": "annotator", "subject": "annotator", "consent_id": "consent"}]
+    votes = {"path": "preference", "values": {"a": "a", "b": "b"}}
+    fields = {**FIELDS, "preference": votes, "category": "topic", "consent_refs": refs}
+    rows = as_csv([record(annotator=" ", preference="", topic="", consent="")])
+    project.source("s", {"x.csv": rows}, format="csv", files=["x.csv"], fields=fields).run("ingest")
+    row = project.comparisons().to_dicts()[0]
+    assert (row["annotator"], row["preference"], row["category"]) == (None, None, None)
+    assert row["consent_refs"] == [{"role": "annotator", "subject": None, "consent_id": None}]
+
+
 def test_fan_out_gives_one_comparison_per_annotator_column(project: Built) -> None:
     votes = {0: "tie", 1: "a", 2: "b"}
     fan_out = [
@@ -290,7 +302,7 @@ def test_stated_time_formats(project: Built) -> None:
 
 
 def test_groups_override_fields_and_format(project: Built) -> None:
-    files = {"human.jsonl": lines(record()), "judge.csv": as_csv([record(annotator="x")])}
+    files: dict[str, str | bytes] = {"human.jsonl": lines(record()), "judge.csv": as_csv([record(annotator="x")])}
     judge = {"annotator": {"constant": "judge"}, "annotator_kind": {"constant": "model"}}
     groups = ["*.jsonl", {"glob": "judge.csv", "format": "csv", "fields": judge}]
     project.source("s", files, files=groups).run("ingest")

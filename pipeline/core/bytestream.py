@@ -109,12 +109,11 @@ class _Gzip:
         while block and not self.eof:
             before = self._inner.copy()
             try:
-                found = self._inner.decompress(block, _GZIP_GIVES)
+                found = iter([self._inner.decompress(block, _GZIP_GIVES)])
             except zlib.error:
                 # A call that fails gives nothing of what it had read: byte by byte, all that stands before the fault.
-                yield from (before.decompress(block[at : at + 1]) for at in range(len(block)))
-                raise
-            yield found
+                found = (before.decompress(block[at : at + 1]) for at in range(len(block)))
+            yield from found
             block = self._inner.unconsumed_tail
 
 

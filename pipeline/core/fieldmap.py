@@ -94,6 +94,8 @@ def _values(spec: AnySpec, joined: Joined) -> tuple[list[Any], Found]:
             return _filled(spec, joined)
         case FromPath():
             values = joined.at(spec.path)
+            if joined.numbers_as_text and spec.values is not None and "" not in spec.values:
+                values = [None if value == "" else value for value in values]
             return (values, []) if spec.values is None else _mapped(values, spec.values)
         case Messages():
             return [None] * height, [("wrong_type", pl.repeat(value=True, n=height, eager=True))]
@@ -138,10 +140,11 @@ def _typed(values: list[Any], allowed: set[type], dtype: pl.DataType | type[pl.D
 
 
 def _labels(values: list[Any]) -> tuple[pl.Series, Found]:
-    """Accept texts and whole numbers (a worker may be 58); nothing else names anybody."""
+    """Accept texts and whole numbers (a worker may be 58); nothing else names anybody, and a blank names nobody."""
     if not set(map(type, values)) <= {str, type(None)}:
         values = [str(value) if type(value) is int else value for value in values]
-    return _typed(values, {str}, pl.String)
+    labels, wrong = _typed(values, {str}, pl.String)
+    return labels.set(labels.str.strip_chars() == "", None), wrong
 
 
 def numbers_column(values: list[Any], *, numbers_as_text: bool) -> tuple[pl.Series, Found]:

@@ -1,0 +1,121 @@
+"""The examples of the docs run, and give what the docs say."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from pipeline.core.folding import THIN, deciding, fold, oriented
+from pipeline.core.keys import KEY_VARIABLE, fingerprint
+from pipeline.core.sidecars import load_source
+from pipeline.lineage.checking import source_faults
+from pipeline.stages import STAGES
+from schemas.ingested import OUTCOMES
+from tests.building import ROOT, Built
+from tests.pages import DOCS, REAL_README, blocks, section, table_rows
+
+EXAMPLES = re.split(r"^### ", section(DOCS / "sources.md", "Five examples"), flags=re.MULTILINE)[1:]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.splitlines()[0])
+def test_each_worked_example_gives_its_comparisons(
+    example: str, project: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "k" * 32)
+    project.set_params(ingest={"key_fingerprint": fingerprint("k" * 32)})
+    [(sidecar, name, count)] = re.findall(
+        r"```yaml\n(# data/raw/(\w+)/source.yaml: gives (\d+) comparisons?\n.*?)```", example, re.DOTALL
+    )
+    folder = project.raw / name
+    folder.mkdir(parents=True)
+    (folder / "source.yaml").write_text(sidecar, encoding="utf-8")
+    for file, content in re.findall(r"^`([\w.]+)`[^\n]*:\n\n```\w+\n(.*?)```", example, re.MULTILINE | re.DOTALL):
+        if file.endswith(".parquet"):
+            pl.read_ndjson(BytesIO(content.encode())).write_parquet(folder / file)
+        else:
+            (folder / file).write_text(content, encoding="utf-8")
+    assert source_faults(folder / "source.yaml") == []
+    all_of_them = {"candidates": int(count), "kept": int(count), "copies": 0, "quarantined": 0}
+    assert project.run("ingest").account("ingest")["comparisons"] == all_of_them
+
+
+def test_the_readme_shows_a_whole_sidecar(tmp_path: Path) -> None:
+    [sidecar] = [text for text in blocks(ROOT / "README.md", "yaml") if text.startswith("synthetic:")]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/votes.jsonl").write_text("{}\n", encoding="utf-8")
+    (tmp_path / "mine/source.yaml").write_text(sidecar, encoding="utf-8")
+    assert load_source(tmp_path / "mine/source.yaml").sidecar.adapter == "records"
+
+
+def as_value(cell: str) -> Any:  # noqa: ANN401
+    return None if cell == "-" else float(cell) if re.fullmatch(r"[\d.]+", cell) else cell
+
+
+def test_folding_is_worked_out_as_the_code_folds() -> None:
+    rows = [[as_value(cell) for cell in row] for row in table_rows(section(DOCS / "folding.md", "A worked example"))]
+    given = ["comparison_id", "pair_id", "annotator", "annotator_kind", "preference", "strength"]
+    told = [row for row in rows if len(row) != len(given)]
+    verdicts = pl.DataFrame([row for row in rows if len(row) == len(given)], schema=given, orient="row", strict=False)
+    rest = {name: pl.lit(None, pl.String) for name in THIN if name not in given}
+    same = {name: pl.lit(name) for name in ("policy_version", "rubric_version", "response_a_id", "response_b_id")}
+    stated = {"side": pl.lit("train"), "license": pl.lit("MIT"), "purposes": pl.concat_list(pl.lit("ai-alignment"))}
+    turned = oriented(verdicts.with_columns(**{**rest, **same, **stated}))
+    folded = turned.filter(deciding(turned, humans_decide=True))
+    every, decided = (fold(folded, majority=majority, licenses=["MIT"]) for majority in ("all", "decided"))
+    b_chosen = pl.col("chosen") == "b"
+    found = every.select(
+        *("pair_id", "n_a", "n_b", "n_tie", "n_bad", "chosen"),
+        p=pl.when(b_chosen).then(1 - pl.col("p_a")).otherwise("p_a").round(6),
+        strength=pl.when(b_chosen).then(-pl.col("strength")).otherwise("strength").round(6),
+        agreement=pl.col("agreement").round(6),
+        decided=decided["chosen"],
+    )
+    assert told == [list(row) for row in found.rows()]
+
+
+def account_lines(account: dict[str, Any], stages: dict[str, Any]) -> Iterator[str]:
+    """The rows that the worked example of the accounts must hold."""
+    for source, outcomes in account["records_by_source"].items():
+        told = [outcomes.get(name, 0) for name in OUTCOMES if name != "no_comparison"]
+        yield " | ".join([source, *(f"{count:,}" for count in (sum(outcomes.values()), *told))])
+    compared = account["comparisons"]
+    unkept = {"copies": compared["copies"], **account["quarantined_by"]}
+    yield fate_line("ingest", compared["candidates"], compared["kept"], unkept)
+    for stage, found in stages.items():
+        yield fate_line(stage, found["in"], found["kept"], found["dropped_by"])
+
+
+def fate_line(stage: str, whole: int, kept: int, reasons: dict[str, int]) -> str:
+    told = ", ".join(f"{name} {count:,}" for name, count in sorted(reasons.items(), key=lambda item: -item[1]))
+    return f"{stage} | {whole:,} | {kept:,} | {sum(reasons.values()):,} | {told}".rstrip()
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_the_documented_build_gives_the_documented_accounts(real: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    shutil.copytree(ROOT / "tests/real_sources", clone / "tests/real_sources")
+    shutil.copy(ROOT / "params.yaml", clone)
+    for kind in ("policy", "rubric"):
+        shutil.copytree(ROOT / "pipeline/demo/static" / kind, clone / "data" / kind)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/data").symlink_to(real)
+    program = tmp_path / "bin/pairtrail"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nfrom pipeline.cli import main\nmain()\n", encoding="utf-8")
+    program.chmod(0o755)
+    found = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    [block] = blocks(REAL_README, "sh")
+    subprocess.run(["bash", "-eu", "-c", block], cwd=clone, env=found, check=True)
+    built = Built(tmp_path / "pairtrail-real")
+    accounts = {stage: built.account(stage) for stage in STAGES}
+    text = section(DOCS / "accounts.md", "A worked example")
+    assert [line for line in account_lines(accounts.pop("ingest"), accounts) if f"| {line} |" not in text] == []

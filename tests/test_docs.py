@@ -1,0 +1,198 @@
+"""The docs say all that there is, and nothing that there is not."""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import fields
+from inspect import signature
+from itertools import takewhile
+from json import JSONDecoder
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from typer.main import get_command
+
+from pipeline.adapters import adapter_names
+from pipeline.cli import app
+from pipeline.core import specs
+from pipeline.core.candidates import CANDIDATE_REASONS
+from pipeline.core.fields import CHOICES, FIELDS
+from pipeline.core.keys import KEY_FILE, KEY_FILE_VARIABLE, KEY_VARIABLE
+from pipeline.core.params import parse_yaml, read_yaml
+from pipeline.core.quality import LIMITS
+from pipeline.core.sidecars import Consent, ConsentRef, FanOut, Format, Group, Join, Sidecar
+from pipeline.core.versions import FrontMatter
+from pipeline.stages import STAGES, stage_module
+from schemas.dictionary import TABLES, dictionary
+from schemas.ingested import OUTCOMES
+from tests.building import ROOT
+from tests.pages import DOCS, FENCED, PAGES, anchors, blocks, documented, section, table_rows
+
+RECORD_READERS = ("bytestream", "decoding", "delimited", "parquetrows", "rawfiles", "sides", "splitting")
+CALL = re.compile(r"(?:^|\$\(|&& |; |do )\s*pairtrail (.+)", re.MULTILINE)
+MACHINE = re.compile(r"(?<![\w.~:/-])/(?:bin|etc|home|mnt|opt|root|tmp|usr|Users|var|work)/|[A-Z]:\\")
+REGISTRY = re.compile(r"pypi|pythonhosted|/simple\b|index-url|anaconda\.org|conda-forge|artifactory", re.IGNORECASE)
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+
+
+def names_of(*kinds: Any) -> list[str]:  # noqa: ANN401
+    return sorted(field.name for kind in kinds for field in fields(kind))
+
+
+def commands(group: Any, *path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *path, name)
+        else:
+            yield " ".join([*path, name]), command
+
+
+COMMANDS = dict(commands(get_command(app)))
+each_command = pytest.mark.parametrize("name", COMMANDS)
+each_stage = pytest.mark.parametrize("stage", STAGES)
+
+
+def options_of(name: str) -> list[str]:
+    return [option for known in COMMANDS[name].params for option in known.opts if option.startswith("--")]
+
+
+def unknown_parts(call: str) -> list[str]:
+    """What a documented call of `pairtrail` says that the command line does not know."""
+    words = list(takewhile(lambda word: word not in {">", "|", ";", "&&"}, shlex.split(call, comments=True)))
+    if words[0].isupper() or words[0].startswith("$"):
+        return []
+    name = next((name for name in (" ".join(words[:2]), words[0]) if name in COMMANDS), None)
+    if name is None:
+        return words[:2]
+    return [word for word in words if word.startswith("--") and word not in [*options_of(name), "--help"]]
+
+
+def calls(page: Path) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    inline = re.findall(r"`(pairtrail [^`\n]+)`", FENCED.sub("", text))
+    return [call.rstrip(")") for code in [*blocks(page, "sh"), *inline] for call in CALL.findall(code)]
+
+
+def test_what_the_help_says_is_an_example_that_commands_md_shows() -> None:
+    for name, command in COMMANDS.items():
+        examples = re.findall(r"^\s*Example: (pairtrail .+)$", command.help, re.MULTILINE)
+        assert examples, f"`pairtrail {name} --help` has no line `Example: pairtrail ...`"
+        assert not [part for example in examples for part in unknown_parts(example.removeprefix("pairtrail "))]
+        assert all(example in section(DOCS / "commands.md", f"pairtrail {name}") for example in examples)
+
+
+@each_command
+def test_each_command_and_option_is_documented(name: str) -> None:
+    told = section(DOCS / "commands.md", f"pairtrail {name}")
+    assert [option for option in options_of(name) if f"- `{option}`:" not in told] == []
+
+
+def test_no_command_is_documented_that_is_none() -> None:
+    headings = re.findall(r"^## pairtrail (.+)$", (DOCS / "commands.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(headings) == sorted(COMMANDS)
+
+
+@each_page
+def test_calls_name_known_commands_and_options(page: Path) -> None:
+    assert {call: unknown for call in calls(page) if (unknown := unknown_parts(call))} == {}
+
+
+def test_calls_are_found() -> None:
+    assert sum(len(calls(page)) for page in PAGES) > len(COMMANDS)
+
+
+@each_stage
+def test_each_drop_reason_is_documented_in_its_order(stage: str) -> None:
+    told = [] if stage == "ingest" else documented(section(DOCS / "stages.md", stage))
+    assert told == list(getattr(stage_module(stage), "REASONS", {}))
+    assert f"[{stage}](#{stage})" in (DOCS / "stages.md").read_text(encoding="utf-8")
+
+
+def test_each_candidate_reason_is_documented_in_its_order() -> None:
+    assert documented(section(DOCS / "stages.md", "Quarantine: a candidate")) == list(CANDIDATE_REASONS)
+
+
+def test_each_record_reason_is_documented() -> None:
+    """No list of them exists: they are the words with an underscore in the readers' code that no column is called."""
+    known = {name for table in TABLES.values() for name in table.columns} | set(signature(JSONDecoder).parameters)
+    trees = [ast.parse((ROOT / f"pipeline/core/{name}.py").read_text(encoding="utf-8")) for name in RECORD_READERS]
+    words = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    reasons = {word for word in words if isinstance(word, str) and re.fullmatch(r"[a-z]+(_[a-z0-9]+)+", word)} - known
+    assert set(documented(section(DOCS / "stages.md", "Quarantine: the record as a whole"))) == reasons
+
+
+def test_each_outcome_is_documented_in_its_order() -> None:
+    assert documented(section(DOCS / "accounts.md", "The account of records")) == list(OUTCOMES)
+
+
+@each_stage
+def test_each_parameter_is_documented_and_set(stage: str) -> None:
+    known = [field.name for field in fields(stage_module(stage).Params)]
+    limits = list(LIMITS) if stage == "publish" else []
+    assert documented(section(DOCS / "parameters.md", stage)) == known + limits
+    assert list(read_yaml(ROOT / "params.yaml")[stage]) == known
+
+
+def test_each_key_of_a_sidecar_is_documented() -> None:
+    page = DOCS / "sources.md"
+    assert sorted(documented(section(page, "The keys of a sidecar"))) == names_of(Sidecar, Consent, Group)
+    assert sorted(documented(section(page, "Joins"))) == names_of(Join)
+    assert sorted(documented(section(page, "Fan-out"))) == names_of(FanOut)
+    assert sorted(parse_yaml(FENCED.findall(section(page, "Policies and rubrics"))[0][1])) == names_of(FrontMatter)
+
+
+def test_each_kind_of_value_spec_is_documented() -> None:
+    told = section(DOCS / "sources.md", "Value specs")
+    assert sorted(documented(told, column=1)) == names_of(*get_args(specs.AnySpec))
+    for spec in parse_yaml(FENCED.findall(told)[0][1]).values():
+        specs.as_spec(spec)
+
+
+def test_each_field_is_documented_with_what_it_takes() -> None:
+    told = section(DOCS / "sources.md", "Fields")
+    assert sorted(documented(told)) == sorted([*FIELDS, "consent_refs", *names_of(ConsentRef)])
+    takes = {row[0].strip("`"): re.findall(r"`(\w+)`", row[1]) for row in table_rows(told)}
+    assert {name: takes[name] for name in CHOICES} == {name: list(known) for name, known in CHOICES.items()}
+
+
+def test_each_adapter_and_format_is_documented() -> None:
+    assert re.findall(r"^- `(\w+)`", section(DOCS / "sources.md", "Adapters"), re.MULTILINE) == sorted(
+        adapter_names(), reverse=True
+    )
+    assert sorted(documented(section(DOCS / "sources.md", "Formats"))) == sorted(get_args(Format))
+
+
+def test_each_place_of_the_key_is_documented() -> None:
+    told = section(DOCS / "keys.md", "Where a build finds it")
+    assert all(f"`{place}`" in told for place in (KEY_VARIABLE, KEY_FILE_VARIABLE, KEY_FILE.as_posix()))
+
+
+def test_each_column_is_documented_as_generated() -> None:
+    assert all(column.description for table in TABLES.values() for column in table.columns.values())
+    assert (DOCS / "columns.md").read_text(encoding="utf-8") == dictionary(), "run: pairtrail columns > docs/columns.md"
+
+
+@each_page
+def test_no_link_is_dead(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", FENCED.sub("", page.read_text(encoding="utf-8")))
+    for link in links:
+        assert not link.startswith(("http", "/")), f"{link}: links are relative"
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file) if file else page
+        assert target.is_file(), f"{link} leads nowhere"
+        assert not anchor or anchor in anchors(target), f"{link}: no such heading"
+
+
+@each_page
+def test_no_page_names_a_machine_or_a_registry(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert MACHINE.findall(text) + REGISTRY.findall(text) == []
+
+
+@each_page
+def test_yaml_is_yaml(page: Path) -> None:
+    for text in blocks(page, "yaml"):
+        assert parse_yaml(text)

@@ -1,0 +1,157 @@
+"""The sample's truth was counted by its maker, who knows nothing of the pipeline; the pipeline finds the same."""
+
+import json
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import zstandard
+
+from pipeline.core.folding import THIN, deciding, fold, oriented
+from pipeline.core.ingested import scan_comparisons
+from pipeline.demo import write_sample
+from pipeline.stages.validate import REASONS
+from tests.building import ROOT, Built
+
+SEEDS = {"small": (7, 600), "other": (11, 1_500)}
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Built, dict[str, Any]]:
+    """A sample of its own seed, built with the repository's own params."""
+    seed, comparisons = SEEDS[request.param]
+    built = Built(tmp_path_factory.mktemp("sample"))
+    truth = write_sample(built.root / "data", seed=seed, comparisons=comparisons)
+    built.params.write_bytes((ROOT / "params.yaml").read_bytes())
+    return built.run(), json.loads(json.dumps(truth))
+
+
+Sample = tuple[Built, dict[str, Any]]
+
+
+def test_records_and_their_outcomes(sample: Sample) -> None:
+    built, truth = sample
+    found = built.account("ingest")["records_by_source"]
+    assert found == {name: {k: v for k, v in told.items() if v} for name, told in truth["records"].items()}
+
+
+def test_candidates_copies_and_what_was_kept(sample: Sample) -> None:
+    built, truth = sample
+    account = built.account("ingest")
+    assert account["comparisons"] == truth["comparisons"]
+    assert account["kept_by_source"] == truth["kept_by_source"]
+
+
+def test_every_quarantined_record_at_its_place(sample: Sample) -> None:
+    built, truth = sample
+    rows = built.table("ingest/quarantine").select("source_file", "source_row", "fan_out", "reason").rows()
+    assert sorted(map(repr, rows)) == sorted(repr(tuple(row)) for row in truth["quarantine"]["rows"])
+
+
+@pytest.mark.parametrize("stage", ["validate", "dedupe"])
+def test_what_each_stage_drops_and_why(sample: Sample, stage: str) -> None:
+    built, truth = sample
+    assert built.reasons(stage) == truth[stage]["dropped_by"]
+    kept = {source: fates["kept"] for source, fates in built.account(stage)["by_source"].items() if fates.get("kept")}
+    assert kept == truth[stage]["kept_by_source"]
+
+
+def test_every_drop_reason_of_validate_is_planted(sample: Sample) -> None:
+    _, truth = sample
+    assert set(truth["validate"]["dropped_by"]) == set(REASONS)
+
+
+def test_split_withholds_by_purpose_alone(sample: Sample) -> None:
+    built, truth = sample
+    sources = built.comparisons().unique("comparison_id").select("comparison_id", "source")
+    decisions = built.table("split/decisions").join(sources, on="comparison_id")
+    for source, purposes in truth["purposes"].items():
+        for side, purpose in (("train", "ai-alignment"), ("validation", "ai-alignment"), ("heldout", "ai-evaluation")):
+            rows = decisions.filter(source=source, side=side)
+            expected = rows.height if purpose not in purposes else 0
+            assert rows["drop_reason"].len() - rows["drop_reason"].null_count() == expected
+
+
+@pytest.mark.parametrize("purpose", ["all", "ai-alignment", "ai-evaluation"])
+def test_the_fold_of_all_that_dedupe_keeps(sample: Sample, purpose: str) -> None:
+    built, truth = sample
+    kept = built.table("dedupe/decisions").filter(pl.col("drop_reason").is_null()).select("comparison_id")
+    purposes = built.table("validate/decisions").select("comparison_id", "purposes")
+    thin = (
+        scan_comparisons(built).select(THIN).collect().join(kept, on="comparison_id").join(purposes, on="comparison_id")
+    )
+    if purpose != "all":
+        thin = thin.filter(pl.col("purposes").list.contains(purpose))
+    verdicts = oriented(thin.with_columns(side=pl.lit("train")))
+    marked = verdicts.with_columns(deciding(verdicts, humans_decide=True))
+    folded = fold(marked.filter("folded"), majority="all", licenses=["CC0-1.0"])
+    told = truth["folded"][purpose]
+    pairs, ties = folded.filter(table="pairs"), folded.filter(table="ties")
+    assert (pairs.height, ties.height) == (told["pairs"], told["ties"])
+    assert marked.height - marked["folded"].sum() == told["human_judged"]
+    assert (folded["fold"] == "human").sum() == told["by_humans"]
+    won = pl.when(pl.col("chosen") == "a").then("n_a").otherwise("n_b")
+    lost = pl.when(pl.col("chosen") == "a").then("n_b").otherwise("n_a")
+    counted = {
+        "chosen": won.sum(),
+        "rejected": lost.sum(),
+        "tie": pl.col("n_tie").sum(),
+        "both_bad": pl.col("n_bad").sum(),
+    }
+    assert pairs.select(**counted).to_dicts() == [told["votes"]["pairs"]]
+    undecided = {
+        "sided": pl.sum_horizontal("n_a", "n_b").sum(),
+        "tie": pl.col("n_tie").sum(),
+        "both_bad": pl.col("n_bad").sum(),
+    }
+    assert ties.select(**undecided).to_dicts() == [told["votes"]["ties"]]
+
+
+def test_roots_and_prompts(sample: Sample) -> None:
+    built, truth = sample
+    kept = built.table("dedupe/decisions").filter(pl.col("drop_reason").is_null()).select("comparison_id")
+    rows = (
+        scan_comparisons(built).select("comparison_id", "root_id", "prompt_id").collect().join(kept, on="comparison_id")
+    )
+    assert rows["root_id"].n_unique() == truth["roots"]
+    assert rows["prompt_id"].n_unique() == truth["prompts"]
+
+
+def test_no_marked_text_of_a_dropped_row_is_published(sample: Sample) -> None:
+    built, _ = sample
+    for path in sorted(Path(built.stage("publish")).rglob("*.parquet")):
+        texts = pl.read_parquet(path).select(
+            pl.selectors.string(), pl.col("^prompt$").list.eval(pl.element().struct.field("content")).list.join(" ")
+        )
+        found = texts.select(pl.any_horizontal(pl.all().str.contains("zzmark", literal=True))).to_series()
+        assert not found.any()
+
+
+def unpacked(place: Path, content: bytes) -> object:
+    """Compare what is said, not how it is packed: another build of zlib packs otherwise."""
+    readers: dict[str, Callable[[bytes], object]] = {".gz": _gunzipped, ".zst": _unzstd, ".parquet": _rows}
+    return readers.get(place.suffix, bytes)(content)
+
+
+def _gunzipped(content: bytes) -> bytes:
+    return zlib.decompressobj(wbits=31).decompress(content)
+
+
+def _unzstd(content: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompressobj().decompress(content)
+
+
+def _rows(content: bytes) -> object:
+    return pl.read_parquet(content).to_dicts() if content.endswith(b"PAR1") else content[:4]
+
+
+def test_the_repository_holds_the_sample_that_demo_makes(tmp_path: Path) -> None:
+    truth = json.loads((ROOT / "data" / "truth.json").read_text(encoding="utf-8"))
+    write_sample(tmp_path, seed=truth["seed"], comparisons=truth["asked_for"])
+    made = {path.relative_to(tmp_path): path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    for place, content in made.items():
+        assert unpacked(place, (ROOT / "data" / place).read_bytes()) == unpacked(place, content), place
+    assert sum(map(len, made.values())) <= 2 * 2**20
