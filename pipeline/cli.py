@@ -194,7 +194,7 @@ def keys_init() -> None:
 
     _, fingerprint = init_key(_project().root)
     typer.echo(f"{KEY_FILE} written (mode 0600); keep a copy in a safe place: without it nothing can be rebuilt.")
-    typer.echo(f"Now set in params.yaml, section ingest:\n  key_fingerprint: {fingerprint}")
+    typer.echo(f"Now set in params.yaml, section ingest:\n  key_fingerprint: '{fingerprint}'")
 
 
 def _as_json(content: Any) -> str:  # noqa: ANN401
@@ -212,5 +212,4 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         table.add_row(
             *("-" if value is None else f"{value:,}" if type(value) is int else str(value) for value in row.values())
         )
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 200)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -1,8 +1,10 @@
 """The column dictionary: every table and column with type and meaning, generated from the schemas."""
 
 from hashlib import sha256
+from typing import Any
 
 import pandera.polars as pa
+import polars as pl
 
 from schemas.comparisons import COMPARISONS
 from schemas.decisions import DEDUPE, SPLIT, VALIDATE
@@ -48,16 +50,17 @@ def _table(place: str, schema: pa.DataFrameSchema) -> list[str]:
 
 def type_name(column: pa.Column) -> str:
     """Name a column's type as readers of any language know it."""
-    name = str(column.dtype.type)
-    for polars, plain in (
-        ("String", "string"),
-        ("List", "list"),
-        ("Struct", "struct"),
-        ("Int64", "int64"),
-        ("Float64", "float64"),
-    ):
-        name = name.replace(polars, plain)
-    return f"`{name}`"
+    return f"`{_plain(column.dtype.type)}`"
+
+
+def _plain(dtype: Any) -> str:  # noqa: ANN401
+    if isinstance(dtype, pl.List):
+        return f"list<{_plain(dtype.inner)}>"
+    if isinstance(dtype, pl.Struct):
+        return f"struct<{', '.join(f'{field.name}: {_plain(field.dtype)}' for field in dtype.fields)}>"
+    if isinstance(dtype, pl.Datetime):
+        return f"timestamp[{dtype.time_unit}, {dtype.time_zone}]"
+    return str(dtype).lower()
 
 
 def schema_digest() -> str:

@@ -41,7 +41,7 @@ def _agreement() -> pa.Column:
 
 
 def _fold() -> pa.Column:
-    return column(pl.String, "Whose verdicts decided: human, model or adjudicated.", one_of=FOLDS)
+    return column(pl.String, "Whose verdicts decided: human, model (or rule) or adjudicated.", one_of=FOLDS)
 
 
 def _model(which: str) -> pa.Column:
@@ -111,7 +111,7 @@ VOTES = table(
         "rubric_version": text("The rubric it was judged under.", nullable=False),
         "comparison_id": identifier("The comparison.", unique=True),
         "table": column(pl.String, "Where its pair was published: pairs or ties.", one_of=("pairs", "ties")),
-        "folded": column(pl.Boolean, "False for a model's verdict on a pair that humans decided."),
+        "folded": column(pl.Boolean, "False for a model's or rule's verdict on a pair that humans decided."),
         "preference": column(
             pl.String, "The verdict; a and b in the order of their response ids, as in ties.", one_of=PREFERENCES
         ),

@@ -61,7 +61,7 @@ def test_csv(raw: bytes, expected: list[Any], size: int) -> None:
 
 
 def test_a_quote_that_closes_too_far_away_costs_its_line() -> None:
-    raw = b'a,b\n"1,2\n' + b"3,4\n" * 100 + b'"\n5,6\n'
+    raw = b'a,b\n"1,2\n' + b"3,4\n" * 100 + b'",9\n5,6\n'
     found = table(raw, limit=200)[1:]
     assert found[0][1] == b'"1,2'
     assert found[1:101] == [(row, b"3,4", None) for row in range(2, 102)]

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.core.folding import THIN, deciding, fold, oriented
 from pipeline.core.keys import KEY_VARIABLE, fingerprint
-from pipeline.core.sidecars import load_source
+from pipeline.core.sources import load_source
 from pipeline.lineage.checking import source_faults
 from pipeline.stages import STAGES
 from schemas.ingested import OUTCOMES

@@ -93,6 +93,13 @@ def test_law_shape_and_compression_do_not_matter(read: Read, shape: str, pack: s
         assert found.rows == list(range(1, len(records) + 1))
 
 
+@pytest.mark.parametrize("pack", ["gzip", "zstd"])
+def test_every_one_of_many_members_is_read(read: Read, pack: str) -> None:
+    records = [{"n": n, "text": sha256(b"%d" % n).hexdigest() * (n % 7)} for n in range(300)]
+    found = read(b"".join(PACKED[pack](json.dumps(record).encode() + b"\n") for record in records))
+    assert found.values == records
+
+
 @given(st.integers(1, 8), st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_law_a_corrupted_line_costs_itself(read: Read, count: int, data: st.DataObject) -> None:

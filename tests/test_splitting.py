@@ -98,6 +98,11 @@ def test_a_broken_element_costs_only_itself(raw: bytes, expected: list[Any], siz
     assert [row for row, _, _ in found] == list(range(1, len(expected) + 1))
 
 
+def test_a_record_too_large_at_a_missing_end_is_one_record() -> None:
+    raw = b'{"a": "' + b"x" * 20 + b'"}'
+    assert array(b"[" + raw, limit=10) == [(1, raw, "record_too_large")]
+
+
 @pytest.mark.parametrize("size", [1, 5, 10**6])
 def test_what_a_broken_stream_leaves_is_one_unreadable_record(size: int) -> None:
     assert lines(b'{"a": 1}\n{"a"', size, broken=True) == [(1, b'{"a": 1}', None), (2, b'{"a"', "unreadable_file")]

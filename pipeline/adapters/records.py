@@ -6,11 +6,12 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.core.candidates import PARTS, Batch, Found, Reader, assemble
-from pipeline.core.fieldmap import Joined, columns_for, consent_column, own_statements, record_outcomes
+from pipeline.core.fieldmap import Joined, columns_for
 from pipeline.core.rawfiles import RawBatch
 from pipeline.core.sidecars import Group, Source
 from pipeline.core.sides import Side, SideRecord, as_key, read_sides
-from pipeline.core.specs import AnySpec, side_of
+from pipeline.core.specs import AnySpec
+from pipeline.core.statements import consent_column, own_statements, record_outcomes
 
 
 def read(source: Source, reader: Reader) -> Iterator[tuple[Path, Batch]]:
@@ -44,8 +45,7 @@ def _variant(
     source: Source, specs: dict[str, AnySpec], joined: Joined, found: dict[str, list[SideRecord | None]]
 ) -> tuple[dict[str, pl.Series], Found]:
     columns, faults = columns_for(specs, joined)
-    sides = {side for spec in specs.values() for path in spec.paths() if (side := side_of(path)[0])}
-    used = [found[name] for name in sorted(sides)]
+    used = [found[name] for name in source.used_sides(specs)]
     columns["consent_refs"], ref_faults = consent_column(source.consent_refs, joined)
     columns["sides"] = _side_parts(used, len(joined.records))
     columns["own"] = own_statements(specs, columns, len(joined.records))

@@ -49,7 +49,7 @@ CANDIDATES: dict[str, Any] = {
     "consent_refs": CONSENT_REFS,
     "own": pl.String,
 }
-"""The columns of a candidates frame; `own` holds what the record itself says of rubric and time, for the id."""
+"""The columns of a candidates frame; `own` holds what the record itself says beside its verdict, for the id."""
 
 RECORDS: dict[str, Any] = {
     "source_row": pl.Int64,

@@ -3,37 +3,34 @@
 from collections.abc import Mapping
 from typing import Any
 
-_HEAD = """---
-pretty_name: Preference pairs
-configs:
-- config_name: pairs
-  default: true
-  data_files:
-  - split: train
-    path: train/pairs.parquet
-  - split: validation
-    path: validation/pairs.parquet
-- config_name: ties
-  data_files:
-  - split: train
-    path: train/ties.parquet
-  - split: validation
-    path: validation/ties.parquet
-- config_name: votes
-  data_files:
-  - split: train
-    path: train/votes.parquet
-  - split: validation
-    path: validation/votes.parquet
----
-"""
+_TABLES = ("pairs", "ties", "votes")
+# Held-out rows are no split that a trainer loads by accident.
+_LOADED = ("train", "validation")
 
 
 def card(manifest: Mapping[str, Any]) -> str:
     """Write the card from the manifest."""
     return "\n".join(
-        [_HEAD, *_story(manifest), *_files(manifest), *_sources(manifest), *_versions(manifest), *_fates(manifest)]
+        [
+            *_head(manifest),
+            *_story(manifest),
+            *_files(manifest),
+            *_sources(manifest),
+            *_versions(manifest),
+            *_fates(manifest),
+        ]
     )
+
+
+def _head(manifest: Mapping[str, Any]) -> list[str]:
+    """Name each table's splits; one without rows is left out, as `load_dataset` fails on it."""
+    lines = ["---", "pretty_name: Preference pairs", "configs:"]
+    for table in _TABLES:
+        places = [(side, f"{side}/{table}.parquet") for side in _LOADED]
+        filled = [(side, place) for side, place in places if manifest["files"][place]["rows"]]
+        lines += [f"- config_name: {table}", "  data_files:"] if filled else []
+        lines += [line for side, place in filled for line in (f"  - split: {side}", f"    path: {place}")]
+    return [*lines, "---", ""]
 
 
 def _story(manifest: Mapping[str, Any]) -> list[str]:

@@ -4,20 +4,16 @@ Raw text is parsed record by record (in C), because a columnar JSON decoder turn
 values of a column are then judged by the set of their types, so that a clean column costs one pass.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from pipeline.core.candidates import RECORDS, Found
+from pipeline.core.candidates import Found
 from pipeline.core.fields import CHOICES, LABELS, NEEDED, NUMBERS, TEXTS
 from pipeline.core.messages import messages_column, user_messages
-from pipeline.core.rawfiles import RawBatch
-from pipeline.core.sidecars import ConsentRef
 from pipeline.core.specs import AnySpec, Constant, FromPath, Messages, Template, side_of
 from pipeline.core.times import times_column
-from schemas.columns import CONSENT_REFS
 
 _LARGEST = 2**63 - 1
 
@@ -210,41 +206,3 @@ def _prompt(spec: AnySpec, joined: Joined) -> tuple[pl.Series, Found]:
     values, found = _values(spec, joined)
     texts, faults = _typed(values, {str}, pl.String)
     return user_messages(texts), found + faults
-
-
-def own_statements(specs: dict[str, AnySpec], columns: dict[str, pl.Series], height: int) -> pl.Series:
-    """Return what the record itself (not the sidecar) says of rubric and time, as one text per row."""
-    own: list[Callable[[], pl.Expr]] = [
-        lambda name=name: pl.lit(columns[name]).cast(pl.String).fill_null("~")  # type: ignore[misc]
-        for name in ("rubric_version", "created_at")
-        if name in specs and specs[name].paths()
-    ]
-    if not own:
-        return pl.Series("own", [""] * height, dtype=pl.String)
-    return pl.select(pl.concat_str([make() for make in own], separator=" ").alias("own")).to_series()
-
-
-def consent_column(refs: list[ConsentRef], joined: Joined) -> tuple[pl.Series, Found]:
-    """Return each record's consent references; a subject or id that is not stated is null."""
-    height = len(joined.records)
-    found: Found = []
-    built: list[pl.Expr] = []
-    for ref in refs:
-        subject, subject_faults = column_for("annotator", ref.subject, joined)
-        consent_id, id_faults = column_for("annotator", ref.consent_id, joined)
-        found += subject_faults + id_faults
-        members = [
-            pl.lit(ref.role).alias("role"),
-            pl.lit(subject).alias("subject"),
-            pl.lit(consent_id).alias("consent_id"),
-        ]
-        built.append(pl.struct(members))
-    if not built:
-        return pl.Series("consent_refs", [[]] * height, dtype=CONSENT_REFS), found
-    return pl.select(pl.concat_list(built).cast(CONSENT_REFS).alias("consent_refs")).to_series(), found
-
-
-def record_outcomes(raw: RawBatch) -> pl.DataFrame:
-    """Return the records of a batch; those that could not be decoded are quarantined as a whole."""
-    outcomes = [None if reason is None else "quarantined" for reason in raw.reasons]
-    return pl.DataFrame([raw.rows, raw.digests, outcomes, raw.reasons], schema=RECORDS)

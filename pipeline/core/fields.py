@@ -35,3 +35,5 @@ REQUIRED = {
     "records": ("prompt", "response_a", "response_b", "preference", "annotator", "annotator_kind"),
     "hh_rlhf": ("annotator", "annotator_kind"),
 }
+# What an adapter reads from the record by itself, so that a sidecar must not map it.
+FILLED = {"hh_rlhf": ("prompt", "response_a", "response_b", "preference", "presented_order")}

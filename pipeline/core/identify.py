@@ -7,7 +7,7 @@ from pipeline.core.sidecars import Source
 from schemas.columns import CONSENT_REFS, dtypes
 from schemas.comparisons import COMPARISONS
 
-_SHOWN = ("preference", "presented_order", "annotator", "model_a", "model_b", "strength_raw", "own")
+_SHOWN = ("preference", "annotator", "own")
 
 
 def identify(candidates: pl.DataFrame, source: Source, key: str) -> pl.DataFrame:

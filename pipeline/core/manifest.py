@@ -14,7 +14,8 @@ from pipeline.core.digests import NORMALISATION
 from pipeline.core.ingested import read_account
 from pipeline.core.params import read_yaml
 from pipeline.core.project import Project
-from pipeline.core.sidecars import SIDECAR, Source, load_sources
+from pipeline.core.sidecars import SIDECAR, Source
+from pipeline.core.sources import load_sources
 from pipeline.core.versions import Version, load_versions
 from schemas.dictionary import schema_digest
 from schemas.vocabulary import SIDES
@@ -79,9 +80,13 @@ def records_digests(project: Project) -> dict[str, str]:
 
 
 def large_roots(folded: pl.DataFrame, largest_share: float) -> list[dict[str, Any]]:
-    """Name the roots that hold more than a share of all published rows: one opening may dominate a side."""
+    """Name the roots that hold more than a share of all published rows: one opening may dominate a side.
+
+    A held-out root goes unnamed: consumers read the manifest, and a root's id would let them test a guess.
+    """
     sizes = folded.group_by("root_id", "side").len("rows").filter(pl.col("rows") > largest_share * folded.height)
-    return sizes.sort(["rows", "root_id"], descending=[True, False]).to_dicts()
+    shown = pl.when(pl.col("side") != "heldout").then("root_id").alias("root_id")
+    return sizes.sort(["rows", "root_id"], descending=[True, False]).with_columns(shown).to_dicts()
 
 
 def published_files(built: Path) -> dict[str, dict[str, Any]]:

@@ -47,7 +47,8 @@ def section(kind: type[T], name: str, path: Path) -> T:
     """Read the section `name` of params.yaml into the frozen dataclass `kind`."""
     params = read_yaml(path)
     if not isinstance(params, dict) or not isinstance(params.get(name), dict):
-        msg = f"{path}: no section `{name}`; it holds {', '.join(field.name for field in fields(kind))}"
+        held = ", ".join(field.name for field in fields(kind)) or "nothing yet, so write {}"
+        msg = f"{path}: no section `{name}`; it holds {held}"
         raise PairtrailError(msg)
     return build(kind, params[name], f"{path}: {name}")
 

@@ -1,20 +1,25 @@
 """What the release gate looks at: aggregates of the build, and the limits that they must keep."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from pipeline.core.errors import PairtrailError
 from pipeline.core.gate import Row, Rule
+from pipeline.core.params import STRICT
 from schemas.vocabulary import SIDES
 
-LIMITS = {
-    "most_quarantined": "share of a source's records that may be quarantined",
-    "most_dropped": "share of what a stage receives that it may drop",
-    "fewest_train_pairs": "pairs that train must hold at least",
-}
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of the release gate, from params.yaml: publish.gate."""
+
+    __pydantic_config__ = STRICT
+    most_quarantined: float
+    most_dropped: float
+    fewest_train_pairs: int
 
 
 def aggregates(
@@ -85,29 +90,21 @@ def share(part: int, whole: int) -> float:
     return round(part / whole, 6) if whole else 0.0
 
 
-def rules(limits: Mapping[str, float]) -> list[Rule]:
+def rules(limits: Limits) -> list[Rule]:
     """Return the gate's rules: what must always hold, and the limits of params.yaml."""
-    if set(limits) != set(LIMITS):
-        stated = ", ".join(limits) or "nothing"
-        msg = f"params.yaml: publish.gate must hold exactly {', '.join(LIMITS)}; it holds {stated}"
-        raise PairtrailError(msg)
     never = {
         "nulls": "trainers crash on a null text",
         "empty": "trainers learn from empty answers without a word",
         "equal": "chosen equal to rejected trains nothing and says nothing",
         "minority": "a chosen response that lost the vote",
     }
+    quarantined = "the share of a source's records that may be quarantined"
+    dropped = "the share of what a stage receives that it may drop"
     return [
         Rule("sources", "source", unique=True, why="each source is told once"),
-        Rule(
-            "sources",
-            "quarantined_share",
-            minimum=0,
-            maximum=limits["most_quarantined"],
-            why=LIMITS["most_quarantined"],
-        ),
-        Rule("stages", "dropped_share", minimum=0, maximum=limits["most_dropped"], why=LIMITS["most_dropped"]),
+        Rule("sources", "quarantined_share", minimum=0, maximum=limits.most_quarantined, why=quarantined),
+        Rule("stages", "dropped_share", minimum=0, maximum=limits.most_dropped, why=dropped),
         *(Rule("sides", column, minimum=0, maximum=0, why=why) for column, why in never.items()),
-        Rule("train", "pairs", minimum=limits["fewest_train_pairs"], why=LIMITS["fewest_train_pairs"]),
+        Rule("train", "pairs", minimum=limits.fewest_train_pairs, why="the pairs that train must hold"),
         Rule("roots", "shared_roots", minimum=0, maximum=0, why="a prompt on two sides is a leak"),
     ]

@@ -1,22 +1,17 @@
 """The sidecar `source.yaml`: what a source states about itself. A missing statement is an error, never a guess."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from pipeline.core.errors import PairtrailError
-from pipeline.core.fields import CHOICES, FIELDS, REQUIRED
-from pipeline.core.params import STRICT, build, read_yaml
-from pipeline.core.specs import AnySpec, Constant, FromPath, Spec, VersionSpec, side_of
+from pipeline.core.params import STRICT
+from pipeline.core.specs import AnySpec, Constant, Spec, VersionSpec, side_of
 
 Format = Literal["json", "csv", "tsv", "parquet"]
 SIDECAR = "source.yaml"
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 # Never data: what DVC and git keep beside the files.
 _BESIDE = (SIDECAR, ".gitignore", "*.dvc")
 
@@ -72,11 +67,19 @@ class FanOut:
     fields: dict[str, Spec]
 
 
+def leaves(pattern: str) -> bool:
+    """Say whether a glob could reach beyond the folder that it stands in."""
+    return Path(pattern).is_absolute() or ".." in Path(pattern).parts
+
+
 def _as_group(content: Any) -> Any:  # noqa: ANN401
     return {"glob": content} if isinstance(content, str) else content
 
 
 def _as_consent(content: Any) -> Any:  # noqa: ANN401
+    if content is None:
+        msg = "state basis, purposes, roles and statement, or write `none`"
+        raise ValueError(msg)
     return None if content == "none" else content
 
 
@@ -141,6 +144,15 @@ class Source:
         for entry in self.sidecar.fan_out:
             yield entry.key, {**base, **entry.fields}
 
+    def used_sides(self, specs: dict[str, AnySpec]) -> list[str]:
+        """Return the joins that a field map and the consent references read, sorted."""
+        read = [*specs.values(), *(spec for ref in self.consent_refs for spec in (ref.subject, ref.consent_id))]
+        return sorted({side for spec in read for path in spec.paths() if (side := side_of(path)[0])})
+
+    def globs(self) -> list[str]:
+        """Return the globs of everything that is read."""
+        return [group.glob for group in self.sidecar.files] + [join.glob for join in self.sidecar.join.values()]
+
     def relative(self, path: Path) -> str:
         """Name a raw file relative to data/raw."""
         return path.relative_to(self.folder.parent).as_posix()
@@ -154,92 +166,13 @@ class Source:
         return self.matching(group.glob)
 
     def matching(self, pattern: str) -> list[Path]:
-        """Return the folder's files that match a glob, sorted by path; links are not followed out of the folder."""
+        """Return the folder's files that match a glob, sorted by path; a glob that leaves the folder matches none."""
+        if leaves(pattern):
+            return []
         found = (path for path in self.folder.glob(pattern) if path.is_file() and path.name != SIDECAR)
         return sorted(path for path in found if not any(path.match(beside) for beside in _BESIDE))
 
     def unmatched(self) -> list[Path]:
         """Return the files that no glob names: nothing in a source's folder is skipped in silence."""
-        sidecar = self.sidecar
-        globs = [group.glob for group in sidecar.files] + [join.glob for join in sidecar.join.values()] + sidecar.ignore
-        named = {path for pattern in globs for path in self.matching(pattern)}
+        named = {path for pattern in self.globs() + self.sidecar.ignore for path in self.matching(pattern)}
         return [path for path in self.matching("**/*") if path not in named]
-
-
-def load_source(path: Path) -> Source:
-    """Read and check one source.yaml; raises PairtrailError with every fault found."""
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        msg = f"{path}: a mapping is needed, with adapter, files, license, ..."
-        raise PairtrailError(msg)
-    sidecar = build(Sidecar, content, str(path))
-    raw_refs = (content.get("fields") or {}).get("consent_refs", [])
-    refs = [build(ConsentRef, ref, f"{path}: fields.consent_refs") for ref in raw_refs]
-    source = Source(path.parent.name, path.parent, sidecar, refs)
-    if faults := list(_faults(source)):
-        raise PairtrailError("\n".join([f"{path}:", *(f"  {fault}" for fault in faults)]))
-    return source
-
-
-def load_sources(raw: Path) -> list[Source]:
-    """Read every source below data/raw, sorted by name; a folder without a sidecar is an error."""
-    folders = sorted(path for path in raw.iterdir() if path.is_dir()) if raw.is_dir() else []
-    for folder in folders:
-        if not (folder / SIDECAR).is_file():
-            msg = f"{folder}: no {SIDECAR}; a source must state its adapter, licence, consent, policy and rubric"
-            raise PairtrailError(msg)
-    if not folders:
-        msg = f"{raw}: no sources; put your logs into a folder below it, with a {SIDECAR}, or run `pairtrail demo`"
-        raise PairtrailError(msg)
-    return [load_source(folder / SIDECAR) for folder in folders]
-
-
-def _faults(source: Source) -> Iterator[str]:
-    if not _NAME.fullmatch(source.name):
-        yield f"folder `{source.name}`: a source's name is lower-case letters, digits and _"
-    globs = [group.glob for group in source.sidecar.files] + [join.glob for join in source.sidecar.join.values()]
-    for pattern in globs:
-        if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-            yield f"glob `{pattern}` leaves the source's folder"
-        elif not source.matching(pattern):
-            yield f"glob `{pattern}` matches no file in {source.folder.name}/"
-    if not source.sidecar.files:
-        yield "`files` names no file"
-    yield from _shared_files(source)
-    yield from sorted({fault for group in source.sidecar.files for fault in _map_faults(source, group)})
-
-
-def _shared_files(source: Source) -> Iterator[str]:
-    """Find the files that would be read twice: by two groups, or as verdicts and as a side."""
-    matched = [path for group in source.sidecar.files for path in source.files(group)]
-    matched += {path for join in source.sidecar.join.values() for path in source.matching(join.glob)}
-    for path in sorted({path for path in matched if matched.count(path) > 1}):
-        yield f"{source.relative(path)} is matched by more than one of `files` and `join`"
-
-
-def _map_faults(source: Source, group: Group) -> Iterator[str]:
-    for _, specs in source.variants(group):
-        for name, spec in specs.items():
-            yield from _spec_faults(source, name, spec)
-        for name in REQUIRED.get(source.sidecar.adapter, ()):
-            if name not in specs:
-                yield f"field `{name}` is not mapped: give a path, or {{constant: ...}} (null where nobody can say)"
-
-
-def _spec_faults(source: Source, name: str, spec: AnySpec) -> Iterator[str]:
-    if name not in FIELDS:
-        near = get_close_matches(name, FIELDS, n=1)
-        yield f"unknown field `{name}`{f'; did you mean `{near[0]}`?' if near else ''} (known: {', '.join(FIELDS)})"
-    for path in spec.paths():
-        side, _ = side_of(path)
-        if side is not None and side not in source.sidecar.join:
-            known_sides = ", ".join(source.sidecar.join) or "none"
-            yield f"field `{name}`: `{path}` reads side `{side}`, but `join` has {known_sides}"
-    known = CHOICES.get(name)
-    targets: list[Any] = []
-    if isinstance(spec, FromPath) and spec.values:
-        targets = list(spec.values.values())
-    elif isinstance(spec, Constant) and spec.constant is not None:
-        targets = [spec.constant]
-    for target in sorted({str(target) for target in targets if known and target not in known}):
-        yield f"field `{name}`: `{target}` is not one of {', '.join(known or ())}"

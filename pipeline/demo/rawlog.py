@@ -41,8 +41,8 @@ def table(*columns: str, separator: str = ",") -> Shape:
 def delimited(values: Iterable[str], separator: str) -> bytes:
     """Write one record of a delimited file, quoted where it must be."""
     text = StringIO()
-    csv.writer(text, delimiter=separator, lineterminator="").writerow(values)
-    return text.getvalue().encode()
+    csv.writer(text, delimiter=separator, lineterminator="\n").writerow(values)
+    return text.getvalue().removesuffix("\n").encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from pipeline.core.fieldmap import Joined
 from pipeline.core.params import section
 from pipeline.core.project import Project
 from pipeline.core.rawfiles import read_batches
-from pipeline.core.sidecars import SIDECAR, Group, Source, load_source, load_sources
+from pipeline.core.sidecars import SIDECAR, Group, Source
+from pipeline.core.sources import load_source, load_sources, source_folders
 from pipeline.core.specs import AnySpec, FromPath, side_of
 from pipeline.core.versions import load_versions
 from pipeline.lineage.syncing import synced
@@ -44,7 +45,7 @@ def _checks(project: Project, paths: list[Path]) -> Iterator[tuple[str, Any]]:
         return
     yield "params.yaml", lambda: _params_faults(project)
     yield "policies and rubrics", lambda: _version_faults(project)
-    for folder in sorted(project.raw.iterdir()):
+    for folder in source_folders(project.raw):
         yield f"data/raw/{folder.name}/{SIDECAR}", lambda path=folder / SIDECAR: source_faults(path)
     yield "dvc.yaml", lambda: _pipeline_faults(project)
     yield "raw data in git", lambda: _git_faults(project)

@@ -8,7 +8,8 @@ from ruamel.yaml import YAML
 
 from pipeline.core.closure import closure
 from pipeline.core.project import Project
-from pipeline.core.sidecars import SIDECAR, Source, load_sources
+from pipeline.core.sidecars import SIDECAR, Source
+from pipeline.core.sources import load_sources
 from pipeline.core.tables import write_text
 from pipeline.core.versions import load_versions
 
@@ -33,8 +34,7 @@ def _inputs(source: Source, kind: str | None) -> list[Path]:
     sidecar = source.folder / SIDECAR
     if kind == "sidecars":
         return [sidecar]
-    globs = [group.glob for group in source.sidecar.files] + [join.glob for join in source.sidecar.join.values()]
-    return [sidecar, *sorted({path for pattern in globs for path in source.matching(pattern)})]
+    return [sidecar, *sorted({path for pattern in source.globs() for path in source.matching(pattern)})]
 
 
 def synced(project: Project) -> tuple[str, dict[str, tuple[list[str], list[str]]]]:

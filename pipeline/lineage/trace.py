@@ -91,7 +91,7 @@ def _stories(project: Project, comparisons: pl.DataFrame, *, reveal: bool) -> li
                 for stage, found in decisions.items()
                 if row["comparison_id"] in found
             },
-            "published": published.get(row["comparison_id"], []),
+            "published": None if published is None else published.get(row["comparison_id"], []),
         }
         for row in comparisons.sort("comparison_id").iter_rows(named=True)
     ]
@@ -102,7 +102,8 @@ def _decided(project: Project, stage: str, ids: pl.LazyFrame) -> dict[str, list[
     return _grouped(pl.scan_parquet(path).join(ids, on="comparison_id", how="semi")) if path.exists() else {}
 
 
-def _published(project: Project, ids: pl.LazyFrame) -> dict[str, list[dict[str, Any]]]:
+def _published(project: Project, ids: pl.LazyFrame) -> dict[str, list[dict[str, Any]]] | None:
+    """Find where comparisons were published; None where nothing has been published yet."""
     tables = []
     for side in SIDES:
         path = project.stage("publish") / side / "votes.parquet"
@@ -113,7 +114,7 @@ def _published(project: Project, ids: pl.LazyFrame) -> dict[str, list[dict[str, 
                     "comparison_id", "pair_id", "policy_version", "rubric_version", "table", "folded", side=pl.lit(side)
                 )
             )
-    return _grouped(pl.concat(tables)) if tables else {}
+    return _grouped(pl.concat(tables)) if tables else None
 
 
 def _grouped(rows: pl.LazyFrame) -> dict[str, list[dict[str, Any]]]:
@@ -131,7 +132,7 @@ def told(story: dict[str, Any]) -> str:
         reason = f" ({record['reason']})" if record["reason"] else ""
         lines.append(f"  record   {record['outcome']}{reason}, digest {record['record_digest']}")
     faults = story.get("quarantined", [])
-    lines += [f"  quarantined: {fault['reason']}, {fault['fan_out'] or 'the whole record'}" for fault in faults]
+    lines += [f"  quarantined: {fault['reason']}, {fault['fan_out'] or 'the record'}" for fault in faults]
     for comparison in story["comparisons"]:
         lines += _told_comparison(comparison)
     return "\n".join(lines)
@@ -153,11 +154,11 @@ def _told_comparison(comparison: dict[str, Any]) -> list[str]:
         )
         fate = f"dropped: {decision['drop_reason']}" if decision["drop_reason"] else "kept"
         lines.append(f"  {stage:8} {fate}{f'; {rest}' if rest else ''}")
-    for place in comparison["published"]:
+    for place in comparison["published"] or ():
         fold = "folded" if place["folded"] else "not folded: human_judged"
         lines.append(f"  publish  {place['side']}/{place['table']}.parquet, pair {place['pair_id']} ({fold})")
     if not comparison["published"]:
-        lines.append("  publish  not published")
+        lines.append(f"  publish  {'not run yet' if comparison['published'] is None else 'not published'}")
     lines += [
         f"  {name}: {_brief(comparison[name])}"
         for name in _TEXTS

@@ -21,7 +21,8 @@ from pipeline.core.params import STRICT, section
 from pipeline.core.progress import track
 from pipeline.core.project import Project
 from pipeline.core.rawfiles import Limits, RawBatch, read_batches
-from pipeline.core.sidecars import Format, Source, load_sources
+from pipeline.core.sidecars import Format, Source
+from pipeline.core.sources import load_sources
 from pipeline.core.tables import Spill, parts_for, whole_folder, write_json, write_sorted, write_table
 from schemas.columns import dtypes
 from schemas.comparisons import COMPARISONS

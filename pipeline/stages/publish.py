@@ -17,16 +17,14 @@ from pipeline.core.ingested import read_account, scan_comparisons
 from pipeline.core.manifest import build_facts, published_files
 from pipeline.core.params import STRICT, section
 from pipeline.core.project import Project
-from pipeline.core.quality import aggregates, rules
+from pipeline.core.quality import Limits, aggregates, rules
 from pipeline.core.tables import Spill, parts_for, whole_folder, write_json, write_sorted, write_text
 from pipeline.core.texts import as_pairs, as_ties, with_texts
 from schemas.columns import dtypes
 from schemas.published import PAIRS, TIES, VOTES
 from schemas.vocabulary import SIDES
 
-REASONS = {
-    "human_judged": "a model's verdict on a pair that humans judged; it stands among the votes but is not folded"
-}
+REASONS = {"human_judged": "a model's or rule's verdict on a pair that humans judged: among the votes, but not folded"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class Params:
     majority: Literal["all", "decided"]
     licenses_strictest_last: list[str]
     largest_root_share: float
-    gate: dict[str, float]
+    gate: Limits
 
 
 def run(project: Project) -> str:
@@ -56,7 +54,7 @@ def run(project: Project) -> str:
         write_text(card(manifest), built / "README.md")
         write_json(manifest, built / "manifest.json")
         write_json(account, built / "counts.json")
-    return summary("publish", account) + "; " + _told(account)
+    return f"{summary('publish', account)}; {_told(account)}"
 
 
 def _verdicts(project: Project, params: Params) -> pl.DataFrame:

@@ -1,0 +1,100 @@
+"""What is wrong with a sidecar beyond its shape: fields, globs, joins and value specs that do not fit together."""
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from pipeline.core.fields import CHOICES, FIELDS, FILLED, NUMBERS, REQUIRED, TEXTS
+from pipeline.core.sidecars import Group, Source, leaves
+from pipeline.core.specs import AnySpec, Constant, FromPath, Messages, side_of
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def faults_of(source: Source) -> Iterator[str]:
+    """Yield every fault of a source's statements, in words that say what to do."""
+    if not _NAME.fullmatch(source.name):
+        yield f"folder `{source.name}`: a source's name is lower-case letters, digits and _"
+    for pattern in source.globs():
+        if leaves(pattern):
+            yield f"glob `{pattern}` leaves the source's folder"
+        elif not source.matching(pattern):
+            yield f"glob `{pattern}` matches no file in {source.folder.name}/"
+    if not source.sidecar.files:
+        yield "`files` names no file"
+    yield from _shared_files(source)
+    yield from _adapter_faults(source)
+    keys = [entry.key for entry in source.sidecar.fan_out]
+    yield from (f"fan_out key `{key}` stands twice" for key in sorted({key for key in keys if keys.count(key) > 1}))
+    for ref in source.consent_refs:
+        for spec in (ref.subject, ref.consent_id):
+            yield from _side_faults(source, "consent_refs", spec)
+    yield from sorted({fault for group in source.sidecar.files for fault in _map_faults(source, group)})
+
+
+def _shared_files(source: Source) -> Iterator[str]:
+    """Find the files that would be read twice: by two groups, or as verdicts and as a side."""
+    matched = [path for group in source.sidecar.files for path in source.files(group)]
+    matched += {path for join in source.sidecar.join.values() for path in source.matching(join.glob)}
+    for path in sorted({path for path in matched if matched.count(path) > 1}):
+        yield f"{source.relative(path)} is matched by more than one of `files` and `join`"
+
+
+def _map_faults(source: Source, group: Group) -> Iterator[str]:
+    for _, specs in source.variants(group):
+        for name, spec in specs.items():
+            yield from _spec_faults(source, name, spec)
+        for name in REQUIRED.get(source.sidecar.adapter, ()):
+            if name not in specs:
+                yield f"field `{name}` is not mapped: give a path, or {{constant: ...}} (null where nobody can say)"
+
+
+def _spec_faults(source: Source, name: str, spec: AnySpec) -> Iterator[str]:
+    if name not in FIELDS:
+        near = get_close_matches(name, FIELDS, n=1)
+        yield f"unknown field `{name}`{f'; did you mean `{near[0]}`?' if near else ''} (known: {', '.join(FIELDS)})"
+    yield from _side_faults(source, name, spec)
+    yield from _misfits(name, spec)
+    known = CHOICES.get(name)
+    targets: list[Any] = []
+    if isinstance(spec, FromPath) and spec.values:
+        targets = list(spec.values.values())
+    elif isinstance(spec, Constant) and spec.constant is not None:
+        targets = [spec.constant]
+    for target in sorted({str(target) for target in targets if known and target not in known}):
+        yield f"field `{name}`: `{target}` is not one of {', '.join(known or ())}"
+
+
+def _side_faults(source: Source, name: str, spec: AnySpec) -> Iterator[str]:
+    for path in spec.paths():
+        side, _ = side_of(path)
+        if side is not None and side not in source.sidecar.join:
+            known_sides = ", ".join(source.sidecar.join) or "none"
+            yield f"field `{name}`: `{path}` reads side `{side}`, but `join` has {known_sides}"
+
+
+def _misfits(name: str, spec: AnySpec) -> Iterator[str]:
+    """Find the keys of a value spec that this field has no use for."""
+    if isinstance(spec, Messages) and name != "prompt":
+        yield f"field `{name}`: `messages` fits `prompt` alone"
+    if not isinstance(spec, FromPath):
+        return
+    if spec.scale is not None and name != "strength":
+        yield f"field `{name}`: `scale` fits `strength` alone"
+    if (spec.unit is not None or spec.format is not None) and name != "created_at":
+        yield f"field `{name}`: `unit` and `format` fit `created_at` alone"
+    if spec.values is not None and name in {"prompt", "created_at", *TEXTS, *NUMBERS}:
+        yield f"field `{name}`: `values` fits labels, choices and `strength`"
+
+
+def _adapter_faults(source: Source) -> Iterator[str]:
+    """Find what the sidecar maps although its adapter reads it from the records by itself."""
+    filled = FILLED.get(source.sidecar.adapter)
+    if filled is None:
+        return
+    mapped = {name for group in source.sidecar.files for _, specs in source.variants(group) for name in specs}
+    for name in sorted(mapped & set(filled)):
+        yield f"field `{name}`: adapter {source.sidecar.adapter} reads it from the record; take it out"
+    if source.sidecar.join:
+        yield f"`join`: adapter {source.sidecar.adapter} reads no side files; take it out"

@@ -1,0 +1,219 @@
+"""Sources: what lies under data/raw, what the last ingest made of it, and what a sidecar must state."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.adapters import adapter_names
+from pipeline.core.errors import PairtrailError
+from pipeline.core.sources import load_source, load_sources
+from pipeline.lineage.sources import sources
+from tests.building import SIDECAR, Built, lines, record
+
+FIELDS = SIDECAR["fields"]
+
+
+def put(project: Built, text: str | bytes) -> Path:
+    path = project.source("s", {"x.jsonl": lines(record())}).raw / "s" / "source.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(PairtrailError) as caught:
+        load_source(path)
+    return str(caught.value)
+
+
+def refused(project: Built, **changes: Any) -> str:  # noqa: ANN401
+    return refusal(project.source("s", {"x.jsonl": lines(record())}, **changes).raw / "s" / "source.yaml")
+
+
+def test_before_ingest_counts_are_not_known_and_after_it_they_are(project: Built) -> None:
+    bad = '{"prompt": \n'
+    project.source("first", {"x.jsonl": lines(record(), record(), record(prompt="Why?")) + bad, "y.jsonl": lines(record())})
+    project.source("other", {"x.jsonl": bad}, consent="none", synthetic=True, license="CC-BY-4.0")
+    stated = {"adapter": "records", "synthetic": True}
+    first = {**stated, "source": "first", "license": "CC0-1.0", "basis": "eu-gdpr:A6-1-a", "files": 2}
+    other = {**stated, "source": "other", "license": "CC-BY-4.0", "basis": "none", "files": 1}
+    unknown = {"records": None, "comparisons": None, "quarantined": None}
+    assert sources(project) == [{**first, **unknown}, {**other, **unknown}]
+    project.run("ingest")
+    assert sources(project) == [
+        {**first, "records": 5, "comparisons": 2, "quarantined": 1},
+        {**other, "records": 1, "comparisons": 0, "quarantined": 1},
+    ]
+
+
+def test_a_source_added_since_the_last_ingest_has_no_records_yet(project: Built) -> None:
+    project.source("s", {"x.jsonl": lines(record())}).run("ingest")
+    project.source("t", {"x.jsonl": lines(record())})
+    assert [row["records"] for row in sources(project)] == [1, 0]
+
+
+def test_without_sources_it_says_what_to_do(project: Built) -> None:
+    for make in (lambda: None, lambda: project.raw.mkdir(parents=True)):
+        make()
+        with pytest.raises(PairtrailError, match=r"put your logs into a folder below it, with a source\.yaml, or run `pairtrail demo`"):
+            load_sources(project.raw)
+
+
+def test_a_folder_without_a_sidecar_is_an_error(project: Built) -> None:
+    project.source("s", {"x.jsonl": lines(record())})
+    (project.raw / "t").mkdir()
+    with pytest.raises(PairtrailError, match=r"t: no source\.yaml; a source must state its adapter, licence, consent"):
+        load_sources(project.raw)
+
+
+@pytest.mark.parametrize("name", ["Crowd", "1st", "a b", "a-b", "ä"])
+def test_a_source_s_name_is_plain(name: str, project: Built) -> None:
+    path = project.source(name, {"x.jsonl": lines(record())}).raw / name / "source.yaml"
+    assert f"folder `{name}`: a source's name is lower-case letters, digits and _" in refusal(path)
+
+
+STATEMENTS = [name for name in SIDECAR if name not in {"fields", "files"}]
+
+
+@pytest.mark.parametrize("name", [*STATEMENTS, "fields", "files"])
+def test_a_missing_statement_is_an_error_never_a_guess(name: str, project: Built) -> None:
+    path = put(project, "")
+    with path.open("w", encoding="utf-8") as stream:
+        YAML(typ="safe").dump({key: value for key, value in SIDECAR.items() if key != name}, stream)
+    told = refusal(path)
+    assert f"missing key `{name}`: it must be stated, never guessed" in told
+    assert str(path) in told
+
+
+@pytest.mark.parametrize("name", ["basis", "purposes", "roles", "statement"])
+def test_consent_states_everything_or_none(name: str, project: Built) -> None:
+    consent = {key: value for key, value in SIDECAR["consent"].items() if key != name}
+    assert f"missing key `consent.{name}`" in refused(project, consent=consent)
+    project.source("s", {"x.jsonl": lines(record())}, consent="none")
+    assert load_source(project.raw / "s/source.yaml").sidecar.consent is None
+
+
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown key": ({"licence": "MIT"}, "unknown key `licence`; did you mean `license`? (known: synthetic, adapter, license,"),
+    "unknown key of consent": (
+        {"consent": {**SIDECAR["consent"], "purpose": []}},
+        "unknown key `consent.purpose`; did you mean `purposes`? (known: basis, purposes, roles, statement)",
+    ),
+    "unknown key of a group": ({"files": [{"glob": "*.jsonl", "formt": "csv"}]}, "`files.0.formt`; did you mean `format`?"),
+    "unknown key of a join": (
+        {"join": {"t": {"glob": "x.jsonl", "kee": "id", "key": "id", "on": "id"}}},
+        "`join.t.kee`; did you mean `key`?",
+    ),
+    "unknown role": ({"consent": {**SIDECAR["consent"], "roles": ["worker"]}}, "`consent.roles.0`: Input should be 'prompt_author'"),
+    "unknown format": ({"format": "xlsx"}, "`format`: Input should be 'json', 'csv', 'tsv' or 'parquet'"),
+    "unknown slice": ({"slices": {"langage": "en"}}, "langage"),
+    "a word for a truth": ({"synthetic": "yes"}, "`synthetic`: Input should be a valid boolean"),
+    "unknown field": (
+        {"fields": {**FIELDS, "anotator": "x"}},
+        "unknown field `anotator`; did you mean `annotator`? (known: prompt, response_a,",
+    ),
+    "field of another planet": ({"fields": {**FIELDS, "zzz": "x"}}, "unknown field `zzz` (known: prompt,"),
+    "field not mapped": (
+        {"fields": {key: value for key, value in FIELDS.items() if key != "annotator"}},
+        "field `annotator` is not mapped: give a path, or {constant: ...}",
+    ),
+    "unknown constant": (
+        {"fields": {**FIELDS, "annotator_kind": {"constant": "person"}}},
+        "field `annotator_kind`: `person` is not one of human, model, rule",
+    ),
+    "unknown target of a map": (
+        {"fields": {**FIELDS, "preference": {"path": "preference", "values": {"l": "left", "a": "a"}}}},
+        "field `preference`: `left` is not one of a, b, tie, both_bad",
+    ),
+    "unknown side": ({"fields": {**FIELDS, "prompt": "texts:q"}}, "`texts:q` reads side `texts`, but `join` has none"),
+    "unknown kind of value": ({"fields": {**FIELDS, "prompt": {"pth": "q"}}}, "a mapping with one of path, constant, template, messages"),
+    "unknown key of a value": ({"fields": {**FIELDS, "prompt": {"path": "q", "valuse": {}}}}, "unknown key `valuse`; did you mean `values`?"),
+    "a scale that falls": ({"fields": {**FIELDS, "strength": {"path": "s", "scale": [3, 0]}}}, "must be two numbers, the lower first"),
+    "a template that is not closed": ({"fields": {**FIELDS, "prompt": {"template": "{prompt"}}}, "template"),
+    "no files": ({"files": []}, "`files` names no file"),
+    "a glob that matches nothing": ({"files": ["*.jsonl", "*.csv"]}, "glob `*.csv` matches no file in s/"),
+    "a glob that is empty": ({"files": ["*.jsonl", ""]}, "glob ``"),
+    "a glob out of the folder": ({"files": ["../s/x.jsonl"]}, "glob `../s/x.jsonl` leaves the source's folder"),
+    "a glob out by the middle": ({"files": ["a/../../s/x.jsonl"]}, "leaves the source's folder"),
+    "an absolute glob": ({"files": ["/etc/*"]}, "glob `/etc/*` leaves the source's folder"),
+    "a side out of the folder": (
+        {"join": {"t": {"glob": "../s/x.jsonl", "key": "id", "on": "id"}}},
+        "glob `../s/x.jsonl` leaves the source's folder",
+    ),
+    "an absolute side": ({"join": {"t": {"glob": "/etc/*", "key": "id", "on": "id"}}}, "glob `/etc/*` leaves"),
+    "an absolute ignore": ({"ignore": ["/etc/*"]}, "glob `/etc/*` leaves the source's folder"),
+    "consent of an unknown side": (
+        {"fields": {**FIELDS, "consent_refs": [{"role": "annotator", "subject": "texts:who", "consent_id": "c"}]}},
+        "`texts:who` reads side `texts`",
+    ),
+    "consent that is no list": ({"fields": {**FIELDS, "consent_refs": None}}, "consent_refs"),
+    "consent that lacks an id": ({"fields": {**FIELDS, "consent_refs": [{"role": "annotator", "subject": "w"}]}}, "missing key `consent_id`"),
+    "fan-out without fields": ({"fan_out": [{"key": "k"}]}, "missing key `fan_out.0.fields`"),
+    "an unknown field of a fan-out": ({"fan_out": [{"key": "k", "fields": {"prefrence": "x"}}]}, "did you mean `preference`?"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_sidecar_s_fault_is_explained(name: str, project: Built) -> None:
+    changes, told = FAULTS[name]
+    assert told in refused(project, **changes)
+
+
+def test_every_fault_of_a_map_is_told_at_once(project: Built) -> None:
+    told = refused(project, files=["*.jsonl", "*.csv"], fields={**FIELDS, "anotator": "x", "prompt": "t:q"})
+    for fault in ("*.csv", "anotator", "t:q"):
+        assert fault in told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("adapter: records\nlicense: MIT\nadapter: hh_rlhf\n", 'line 3: found duplicate key "adapter"'),
+        ("adapter: [records\n", "line 2: expected"),
+        ("adapter: records\n  license: MIT\n", "line 2:"),
+        ("- adapter\n", "a mapping is needed"),
+        ("", "a mapping is needed"),
+        (b"\xff\xfe", "not UTF-8"),
+        ("adapter: \x00\n", "source.yaml"),
+        ("? [1]\n: 2\n", "source.yaml"),
+    ],
+    ids=["twice", "open", "indent", "list", "empty", "utf-16", "nul", "odd key"],
+)
+def test_broken_yaml_is_told_by_line(text: str | bytes, told: str, project: Built) -> None:
+    path = put(project, text)
+    said = refusal(path)
+    assert str(path) in said
+    assert told in said
+
+
+def test_a_file_belongs_to_one_glob(project: Built) -> None:
+    assert "s/x.jsonl is matched by more than one" in refused(project, files=["*.jsonl", "x.*"])
+
+
+def test_the_sidecar_and_what_dvc_and_git_keep_beside_it_are_no_data(project: Built) -> None:
+    project.source("s", {"x.jsonl": lines(record()), "x.jsonl.dvc": "", ".gitignore": ""}, files=["*"])
+    source = load_source(project.raw / "s/source.yaml")
+    assert [path.name for group in source.sidecar.files for path in source.files(group)] == ["x.jsonl"]
+    assert source.unmatched() == []
+
+
+def test_globs_reach_below(project: Built) -> None:
+    deep = project.source("s", {"x.jsonl": lines(record())}, files=["**/*.jsonl"]).raw / "s" / "2026" / "01"
+    deep.mkdir(parents=True)
+    (deep / "y.jsonl").write_text(lines(record(prompt="Other?")))
+    assert project.run("ingest").comparisons().height == 2
+
+
+def test_an_unknown_adapter_names_the_known(project: Built) -> None:
+    project.source("s", {"x.jsonl": lines(record())}, adapter="record")
+    with pytest.raises(PairtrailError, match=f"unknown adapter `record`.*known: {', '.join(adapter_names())}"):
+        project.run("ingest")
+
+
+def test_names_of_sources_are_sorted(new_project: Callable[[str], Built]) -> None:
+    project = new_project("p")
+    for name in ("b", "a10", "a9"):
+        project.source(name, {"x.jsonl": lines(record())})
+    assert [source.name for source in load_sources(project.raw)] == ["a10", "a9", "b"]

@@ -1,0 +1,70 @@
+"""Policies and rubrics: Markdown with front matter, named by their version."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.errors import PairtrailError
+from pipeline.core.versions import FrontMatter, load_versions
+from tests.building import ROOT
+
+HEAD = "version: r-1\ntitle: How to judge\neffective: 2026-01-01\napproved_by: the board\n"
+SOUND = f"---\n{HEAD}---\nBe fair.\n\n---\nA rule, not a fence.\n"
+
+
+def put(folder: Path, text: str | bytes, name: str = "r-1.md") -> Path:
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return folder
+
+
+def test_a_version_is_its_front_matter_and_the_digest_of_its_whole_file(tmp_path: Path) -> None:
+    put(tmp_path, SOUND)
+    put(tmp_path, SOUND.replace("r-1", "r-0").replace("---\nBe", "synthetic: true\n---\nBe"), "r-0.md")
+    put(tmp_path, "not a version", "README.txt")
+    found = load_versions(tmp_path)
+    assert list(found) == ["r-0", "r-1"]
+    assert found["r-1"].front_matter == FrontMatter("r-1", "How to judge", "2026-01-01", "the board")
+    assert found["r-1"].sha256 == sha256(SOUND.encode()).hexdigest()
+    assert found["r-0"].front_matter.synthetic
+    before = found["r-1"]
+    assert load_versions(put(tmp_path, SOUND + "One word more.\n"))["r-1"] != before
+
+
+def test_a_folder_without_versions_has_none(tmp_path: Path) -> None:
+    assert load_versions(tmp_path) == {}
+    assert load_versions(tmp_path / "missing") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Be fair.\n", "no front matter; between two `---` lines state version, title, effective and approved_by"),
+        (f"---\n{HEAD}", "no front matter"),
+        (f"Hello\n---\n{HEAD}---\n", "no front matter"),
+        ("", "no front matter"),
+        (SOUND.replace("version: r-1", "version: r-2"), "`version` is r-2, but the file's name says r-1"),
+        (SOUND.replace("title: How to judge\n", ""), "missing key `title`"),
+        (SOUND.replace("title", "titel"), "unknown key `titel`; did you mean `title`?"),
+        (SOUND.replace("r-1", "1"), "`version`: Input should be a valid string"),
+        ("---\n- a\n---\n", "r-1.md"),
+        ("---\n---\n", "r-1.md"),
+        (f"---\n{HEAD}title: twice\n---\n", "duplicate key"),
+        ("---\ntitle: [open\n---\n", "r-1.md"),
+        (b"---\ntitle: \xff\n---\n", "not UTF-8"),
+    ],
+)
+def test_what_is_wrong_is_told_with_the_file(text: str | bytes, told: str, tmp_path: Path) -> None:
+    with pytest.raises(PairtrailError) as caught:
+        load_versions(put(tmp_path, text))
+    assert str(tmp_path / "r-1.md") in str(caught.value)
+    assert told in str(caught.value)
+
+
+def test_line_ends_of_another_system_are_line_ends(tmp_path: Path) -> None:
+    assert list(load_versions(put(tmp_path, SOUND.replace("\n", "\r\n")))) == ["r-1"]
+
+
+@pytest.mark.parametrize("kind", ["policy", "rubric"])
+def test_the_project_s_own_versions_are_sound(kind: str) -> None:
+    assert load_versions(ROOT / "data" / kind)
