@@ -7,6 +7,7 @@ import polars as pl
 
 from pipeline.core.candidates import PARTS, Batch, Found, Reader, assemble
 from pipeline.core.fieldmap import Joined, columns_for
+from pipeline.core.lists import regrouped
 from pipeline.core.rawfiles import RawBatch
 from pipeline.core.sidecars import Group, Source
 from pipeline.core.sides import Side, SideRecord, as_key, read_sides
@@ -57,9 +58,12 @@ def _unjoined(used: list[list[SideRecord | None]]) -> Found:
 
 
 def _side_parts(used: list[list[SideRecord | None]], height: int) -> pl.Series:
-    parts = [
-        sorted({(one.file, one.row, one.digest) for column in used if (one := column[place])})
-        for place in range(height)
-    ]
-    named = [[{"file": file, "row": row, "digest": digest} for file, row, digest in part] for part in parts]
-    return pl.Series("sides", named, dtype=PARTS)
+    rows = zip(*used, strict=True) if used else ((),) * height
+    parts = [sorted({(one.file, one.row, one.digest) for one in row if one}) for row in rows]
+    flat = [part for row in parts for part in row]
+    members = {
+        "file": pl.Series([file for file, _, _ in flat], dtype=pl.String),
+        "row": pl.Series([row for _, row, _ in flat], dtype=pl.Int64),
+        "digest": pl.Series([digest for _, _, digest in flat], dtype=pl.String),
+    }
+    return regrouped([len(row) for row in parts], members, PARTS).alias("sides")

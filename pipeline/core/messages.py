@@ -5,6 +5,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.core.candidates import Found
+from pipeline.core.lists import regrouped
 from pipeline.core.specs import Messages
 from schemas.columns import MESSAGES
 from schemas.vocabulary import ROLES
@@ -41,20 +42,8 @@ def _is_messages(value: Any, spec: Messages) -> bool:  # noqa: ANN401
 
 
 def _regrouped(lists: list[list[dict[str, str]] | None], roles: list[list[str]], content: str) -> pl.Series:
-    """Build the column from flat lists: six times as fast as from nested dictionaries."""
-    flat = pl.DataFrame(
-        {
-            "place": [i for i, value in enumerate(lists) for _ in value or []],
-            "role": [role for found in roles for role in found],
-            "content": [message[content] for value in lists for message in value or []],
-        },
-        schema={"place": pl.UInt32, "role": pl.String, "content": pl.String},
-    )
-    grouped = flat.group_by("place", maintain_order=True).agg(pl.struct("role", "content").alias("prompt"))
-    given = [value is not None for value in lists]
-    schema = {"place": pl.UInt32, "given": pl.Boolean}
-    places = pl.DataFrame({"place": range(len(lists)), "given": given}, schema=schema)
-    joined = places.join(grouped, on="place", how="left", maintain_order="left")
-    empty = pl.lit([], dtype=MESSAGES)
-    filled = pl.when(pl.col("given")).then(pl.coalesce(pl.col("prompt").cast(MESSAGES), empty))
-    return joined.select(filled.alias("prompt")).to_series()
+    members = {
+        "role": pl.Series([role for found in roles for role in found], dtype=pl.String),
+        "content": pl.Series([message[content] for value in lists for message in value or []], dtype=pl.String),
+    }
+    return regrouped([None if value is None else len(value) for value in lists], members, MESSAGES).alias("prompt")

@@ -43,7 +43,7 @@ def consent_column(refs: list[ConsentRef], joined: Joined) -> tuple[pl.Series, F
         ]
         built.append(pl.struct(members))
     if not built:
-        return pl.Series("consent_refs", [[]] * height, dtype=CONSENT_REFS), found
+        return pl.select(pl.repeat(pl.lit([], dtype=CONSENT_REFS), height).alias("consent_refs")).to_series(), found
     return pl.select(pl.concat_list(built).cast(CONSENT_REFS).alias("consent_refs")).to_series(), found
 
 
