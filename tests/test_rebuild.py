@@ -5,8 +5,10 @@ import hashlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,25 @@ def test_shuffled_and_recut_files_publish_the_same_bytes(new_project: Callable[[
         for built in (straight, recut)
     ]
     assert read[0].equals(read[1])
+
+
+@pytest.mark.slow
+def test_a_killed_stage_leaves_what_was_there(written: Built) -> None:
+    """Killed without warning while it writes, ingest leaves the old outputs whole; the next run mends the rest."""
+    first = outputs(written.run())
+    path = written.raw / "s" / "x.jsonl"
+    small = path.read_bytes()
+    path.write_bytes(small + lines(*(record(prompt=f"More {i}?" * 50) for i in range(30_000))).encode())
+    part = written.stage("ingest").parent / ".ingest.part"
+    with subprocess.Popen([sys.executable, "-c", RUN, str(written.root)], cwd=ROOT) as process:
+        while not part.exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert outputs(written).items() >= first.items()
+    path.write_bytes(small)
+    assert outputs(written.run()) == first
+    assert not part.exists()
 
 
 def test_a_changed_word_changes_the_bytes(written: Built) -> None:
