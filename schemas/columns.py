@@ -26,7 +26,14 @@ def column(dtype: Any, description: str, *, nullable: bool = False, **rules: Any
         "at_most": pa.Check.le,
     }
     checks = [makers[name](value) for name, value in rules.items()]
+    if dtype == pl.Float64:
+        # NaN is greater than anything in Polars, so a lower limit alone lets it through.
+        checks.append(pa.Check(_finite, name="finite"))
     return pa.Column(dtype, checks=checks, nullable=nullable, unique=unique, description=description)
+
+
+def _finite(checked: pa.PolarsData) -> pl.LazyFrame:
+    return checked.lazyframe.select(pl.col(checked.key).is_finite().fill_null(value=True))
 
 
 def messages(description: str) -> pa.Column:

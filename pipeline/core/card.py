@@ -28,7 +28,8 @@ def _head(manifest: Mapping[str, Any]) -> list[str]:
     for table in _TABLES:
         places = [(side, f"{side}/{table}.parquet") for side in _LOADED]
         filled = [(side, place) for side, place in places if manifest["files"][place]["rows"]]
-        lines += [f"- config_name: {table}", "  data_files:"] if filled else []
+        default = ["  default: true"] if table == "pairs" else []
+        lines += [f"- config_name: {table}", *default, "  data_files:"] if filled else []
         lines += [line for side, place in filled for line in (f"  - split: {side}", f"    path: {place}")]
     return [*lines, "---", ""]
 

@@ -16,10 +16,10 @@ def faults_of(source: Source) -> Iterator[str]:
     """Yield every fault of a source's statements, in words that say what to do."""
     if not _NAME.fullmatch(source.name):
         yield f"folder `{source.name}`: a source's name is lower-case letters, digits and _"
-    for pattern in source.globs():
+    for pattern in [*source.globs(), *source.sidecar.ignore]:
         if leaves(pattern):
             yield f"glob `{pattern}` leaves the source's folder"
-        elif not source.matching(pattern):
+        elif pattern not in source.sidecar.ignore and not source.matching(pattern):
             yield f"glob `{pattern}` matches no file in {source.folder.name}/"
     if not source.sidecar.files:
         yield "`files` names no file"

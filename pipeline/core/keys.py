@@ -57,7 +57,7 @@ def _find_key(root: Path) -> tuple[str, str]:
     if path.stat().st_mode & 0o077:
         msg = f"{path.name}: others may read the key file; run `chmod 600` on it"
         raise PairtrailError(msg)
-    return _sound(path.read_text(encoding="ascii").strip(), path.name), path.name
+    return _sound(path.read_text(encoding="latin-1").strip(), path.name), path.name
 
 
 def _sound(key: str, where: str) -> str:

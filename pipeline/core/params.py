@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.reader import ReaderError
 
 from pipeline.core.errors import PairtrailError
 
@@ -24,23 +25,31 @@ T = TypeVar("T", bound=_Dataclass)
 
 def read_yaml(path: Path) -> Any:  # noqa: ANN401
     """Read one YAML 1.2 document (so `yes` and `no` stay words); a repeated key or broken syntax is an error."""
+    return parse_yaml(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file, whatever system's line ends it has."""
     try:
-        return parse_yaml(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         msg = f"{path}: no such file"
-        raise PairtrailError(msg) from None
     except UnicodeDecodeError:
         msg = f"{path}: not UTF-8"
-        raise PairtrailError(msg) from None
+    raise PairtrailError(msg)
+
+
+def parse_yaml(text: str, where: str = "YAML") -> Any:  # noqa: ANN401
+    """Parse YAML 1.2 with the safe loader; `where` names the text in errors, with a line number beside it."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        msg = f"{path}: line {line}: {error.problem}"
-        raise PairtrailError(msg) from None
-
-
-def parse_yaml(text: str) -> Any:  # noqa: ANN401
-    """Parse YAML 1.2 with the safe loader."""
-    return YAML(typ="safe", pure=True).load(text)
+        msg = f"{where}: line {line}: {error.problem}"
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        msg = f"{where}: line {line}: a character that YAML does not allow"
+    raise PairtrailError(msg)
 
 
 def section(kind: type[T], name: str, path: Path) -> T:
@@ -58,6 +67,9 @@ def build(kind: type[T], content: Any, where: str) -> T:  # noqa: ANN401
     try:
         # As JSON, because strict validation of Python objects would ask for the dataclass itself.
         return TypeAdapter(kind).validate_json(json.dumps(content, default=str))
+    except TypeError:
+        msg = f"{where}: a key is a list or a mapping; keys are plain words"
+        raise PairtrailError(msg) from None
     except ValidationError as error:
         lines = "\n".join(f"  {_fault(kind, fault)}" for fault in error.errors(include_url=False, include_input=False))
         msg = f"{where}:\n{lines}"
@@ -75,10 +87,15 @@ def _fault(kind: type[_Dataclass], fault: Any) -> str:  # noqa: ANN401
 
 
 def _known(kind: Any, path: list[str]) -> list[str]:  # noqa: ANN401
+    """Return the keys known at a path of field names, list places and free keys."""
     for step in path:
-        known = {field.name: field.type for field in fields(kind)} if hasattr(kind, "__dataclass_fields__") else {}
-        kind = next((part for part in _parts(known.get(step)) if hasattr(part, "__dataclass_fields__")), None)
-    return [field.name for field in fields(kind)] if kind is not None else []
+        known = {field.name: field.type for field in fields(kind)}
+        if step not in known:
+            continue
+        kind = next((part for part in _parts(known[step]) if hasattr(part, "__dataclass_fields__")), None)
+        if kind is None:
+            return []
+    return [field.name for field in fields(kind)]
 
 
 def _parts(annotation: Any) -> list[Any]:  # noqa: ANN401

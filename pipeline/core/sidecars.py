@@ -69,7 +69,7 @@ class FanOut:
 
 def leaves(pattern: str) -> bool:
     """Say whether a glob could reach beyond the folder that it stands in."""
-    return Path(pattern).is_absolute() or ".." in Path(pattern).parts
+    return not pattern.strip() or Path(pattern).is_absolute() or ".." in Path(pattern).parts
 
 
 def _as_group(content: Any) -> Any:  # noqa: ANN401

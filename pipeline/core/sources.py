@@ -20,7 +20,8 @@ def load_source(path: Path) -> Source:
         msg = f"{path}: fields.consent_refs: a list is needed, each with role, subject and consent_id"
         raise PairtrailError(msg)
     refs = [build(ConsentRef, ref, f"{path}: fields.consent_refs") for ref in raw_refs]
-    source = Source(path.parent.name, path.parent, sidecar, refs)
+    folder = path.absolute().parent
+    source = Source(folder.name, folder, sidecar, refs)
     if faults := list(faults_of(source)):
         raise PairtrailError("\n".join([f"{path}:", *(f"  {fault}" for fault in faults)]))
     return source

@@ -89,10 +89,23 @@ def as_spec(content: Any) -> AnySpec:  # noqa: ANN401
         spec: AnySpec = build(kind, content, "value spec")
     except PairtrailError as error:
         raise ValueError(str(error).replace("\n", " ")) from None
+    if isinstance(spec, Template):
+        _whole(spec)
     if isinstance(spec, FromPath) and spec.scale is not None and not _rising(spec.scale):
         msg = f"scale {spec.scale} must be two numbers, the lower first"
         raise ValueError(msg)
     return spec
+
+
+def _whole(template: Template) -> None:
+    """Refuse a template with a brace too many, or with a placeholder that names no path."""
+    try:
+        named = all(template.paths())
+    except ValueError:
+        named = False
+    if not named:
+        msg = "template: placeholders are paths in braces, `{like.this}`; a brace itself is written twice, `{{`"
+        raise ValueError(msg)
 
 
 def as_version(content: Any) -> AnySpec:  # noqa: ANN401

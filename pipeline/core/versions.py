@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from pipeline.core.errors import PairtrailError
-from pipeline.core.params import STRICT, build, parse_yaml
+from pipeline.core.params import STRICT, build, parse_yaml, read_text
 
 _FENCE = "---"
 
@@ -37,13 +37,12 @@ def load_versions(folder: Path) -> dict[str, Version]:
 
 
 def _load(path: Path) -> Version:
-    content = path.read_bytes()
-    parts = content.decode("utf-8").split(f"{_FENCE}\n", 2)
+    parts = read_text(path).split(f"{_FENCE}\n", 2)
     if len(parts) != 3 or parts[0].strip():  # noqa: PLR2004
         msg = f"{path}: no front matter; between two `{_FENCE}` lines state version, title, effective and approved_by"
         raise PairtrailError(msg)
-    front = build(FrontMatter, parse_yaml(parts[1]), str(path))
+    front = build(FrontMatter, parse_yaml(parts[1], str(path)), str(path))
     if front.version != path.stem:
         msg = f"{path}: `version` is {front.version}, but the file's name says {path.stem}"
         raise PairtrailError(msg)
-    return Version(front, sha256(content).hexdigest(), path)
+    return Version(front, sha256(path.read_bytes()).hexdigest(), path)

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.adapters import adapter_for
 from pipeline.core.errors import PairtrailError
 from pipeline.core.fieldmap import Joined
-from pipeline.core.params import section
+from pipeline.core.params import read_yaml, section
 from pipeline.core.project import Project
 from pipeline.core.rawfiles import read_batches
 from pipeline.core.sidecars import SIDECAR, Group, Source
@@ -58,7 +58,7 @@ def _checks_of_path(project: Project, path: Path) -> tuple[str, Any]:
     if path.name in known:
         return str(path), lambda: known[path.name](project)
     if path.suffix == ".md":
-        return str(path), lambda: [] if load_versions(path.parent) else [f"{path}: no such file"]
+        return str(path), lambda: [] if path.stem in load_versions(path.parent) else [f"{path}: no such file"]
     msg = (
         f"{path}: cannot check this kind of file; known: {SIDECAR}, params.yaml, dvc.yaml, policies and rubrics (*.md)"
     )
@@ -66,9 +66,18 @@ def _checks_of_path(project: Project, path: Path) -> tuple[str, Any]:
 
 
 def _params_faults(project: Project) -> list[str]:
+    stated = read_yaml(project.params)
+    faults = [
+        f"{project.params}: no stage has the section `{name}` (known: {', '.join(STAGES)})"
+        for name in (stated if isinstance(stated, dict) else ())
+        if name not in STAGES
+    ]
     for stage in STAGES:
-        section(stage_module(stage).Params, stage, project.params)
-    return []
+        try:
+            section(stage_module(stage).Params, stage, project.params)
+        except PairtrailError as error:
+            faults.append(str(error))
+    return faults
 
 
 def _version_faults(project: Project) -> list[str]:
@@ -119,8 +128,7 @@ def source_faults(path: Path) -> list[str]:
         for file in source.unmatched()
     ]
     for group in source.sidecar.files:
-        if source.sidecar.adapter == "records":
-            faults += [f"{path}: {group.glob}: {fault}" for fault in _map_faults(source, group)]
+        faults += [f"{path}: {group.glob}: {fault}" for fault in _map_faults(source, group)]
     return faults
 
 
@@ -139,9 +147,10 @@ def _map_faults(source: Source, group: Group) -> list[str]:
         for where, found, path in keys
         if _absent(found, path)
     ]
-    for _, specs in source.variants(group):
-        for name, spec in specs.items():
-            faults += _spec_faults(name, spec, records, sides)
+    mapped = [pair for _, specs in source.variants(group) for pair in specs.items()]
+    mapped += [("consent_refs", spec) for ref in source.consent_refs for spec in (ref.subject, ref.consent_id)]
+    for name, spec in mapped:
+        faults += _spec_faults(name, spec, records, sides)
     return sorted(set(faults))
 
 

@@ -1,17 +1,19 @@
 """Keeping dvc.yaml true: each stage depends on its import closure, the lock, and each raw file by name."""
 
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from pipeline.core.closure import closure
+from pipeline.core.errors import PairtrailError
+from pipeline.core.params import parse_yaml, read_text
 from pipeline.core.project import Project
 from pipeline.core.sidecars import SIDECAR, Source
 from pipeline.core.sources import load_sources
 from pipeline.core.tables import write_text
 from pipeline.core.versions import load_versions
+from pipeline.stages import STAGES
 
 LOCK = "requirements.lock"
 _RAW = {"ingest": "files", "validate": "sidecars", "publish": "sidecars"}
@@ -38,23 +40,44 @@ def _inputs(source: Source, kind: str | None) -> list[Path]:
 
 
 def synced(project: Project) -> tuple[str, dict[str, tuple[list[str], list[str]]]]:
-    """Return dvc.yaml as it should be, and per stage what it lacks and what it names in vain."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 200
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    pipeline: Any = yaml.load((project.root / "dvc.yaml").read_text(encoding="utf-8"))
-    changes = {}
-    for stage, content in pipeline["stages"].items():
-        tables = [dep for dep in content["deps"] if _is_table(dep)]
-        wanted = tables + wanted_deps(project, stage)
-        lacks, vain = sorted(set(wanted) - set(content["deps"])), sorted(set(content["deps"]) - set(wanted))
+    """Return dvc.yaml as it should be, and per stage what it lacks and what it names in vain.
+
+    The text is changed line by line, so that comments and everything else stay as they stand.
+    """
+    path = project.root / "dvc.yaml"
+    lines = read_text(path).splitlines(keepends=True)
+    parse_yaml("".join(lines), str(path))
+    pipeline: Any = YAML().load("".join(lines))
+    changes: dict[str, tuple[list[str], list[str]]] = {}
+    edits: list[tuple[int, list[str]]] = []
+    # The owner of a project may add stages of their own: those are theirs to write.
+    for stage in (name for name in STAGES if name in (pipeline.get("stages") or {})):
+        stated = _deps(pipeline["stages"][stage], stage, path)
+        wanted = [dep for dep in stated if _is_table(dep)] + wanted_deps(project, stage)
+        lacks, vain = [dep for dep in wanted if dep not in stated], [dep for dep in stated if dep not in wanted]
         if lacks or vain:
-            changes[str(stage)] = (lacks, vain)
-            content["deps"] = wanted
-    stream = StringIO()
-    yaml.dump(pipeline, stream)
-    return stream.getvalue(), changes
+            changes[stage] = (lacks, vain)
+            edits += _edits(stated, lacks, vain, lines)
+    for line, replaced in sorted(edits, reverse=True):
+        lines[line : line + 1] = replaced
+    return "".join(lines), changes
+
+
+def _deps(stage: Any, name: str, path: Path) -> Any:  # noqa: ANN401
+    deps = stage.get("deps")
+    if not deps or deps.fa.flow_style():
+        msg = f"{path}: stage {name}: write `deps` as a list, one file a line, beginning with `- {LOCK}`"
+        raise PairtrailError(msg)
+    return deps
+
+
+def _edits(stated: Any, lacks: list[str], vain: list[str], lines: list[str]) -> list[tuple[int, list[str]]]:  # noqa: ANN401
+    """Return the lines to replace: those in vain go, and the lacking ones follow the last."""
+    places = [stated.lc.item(place) for place in range(len(stated))]
+    last, column = places[-1]
+    kept = {line: [] if dep in vain else [lines[line]] for dep, (line, _) in zip(stated, places, strict=True)}
+    kept[last] = kept[last] + [f"{' ' * (column - 2)}- {dep}\n" for dep in lacks]
+    return list(kept.items())
 
 
 def _is_table(dep: str) -> bool:

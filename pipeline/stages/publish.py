@@ -38,6 +38,13 @@ class Params:
     largest_root_share: float
     gate: Limits
 
+    def __post_init__(self) -> None:
+        """Refuse an order of licences that names one twice."""
+        twice = sorted({name for name in self.licenses_strictest_last if self.licenses_strictest_last.count(name) > 1})
+        if twice:
+            msg = f"params.yaml: publish: licenses_strictest_last names {', '.join(twice)} more than once"
+            raise PairtrailError(msg)
+
 
 def run(project: Project) -> str:
     """Publish the dataset; return the summary line."""
@@ -75,7 +82,7 @@ def _verdicts(project: Project, params: Params) -> pl.DataFrame:
 
 def _account(verdicts: pl.DataFrame, folded: pl.DataFrame) -> dict[str, Any]:
     behind = folded.group_by("table").agg(pl.col("comparison_ids").list.len().sum())
-    counts = dict(behind.iter_rows())
+    counts = dict(zip(behind["table"], behind["comparison_ids"], strict=True))
     passed_over = verdicts.height - int(verdicts["folded"].sum())
     must_add_up(
         "comparisons",
