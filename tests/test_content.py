@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pipeline.core.content import content_digest, file_digest
+from pipeline.core.publishing.content import content_digest, file_digest
 from pipeline.core.tables import ROW_GROUP
 
 SCHEMA: dict[str, Any] = {
@@ -45,7 +45,7 @@ def framed(parts: list[str | None]) -> str:
 
 
 def as_text(value: Any) -> str | None:  # noqa: ANN401, PLR0911
-    """Say in plain Python what the docstring of pipeline.core.content says."""
+    """Say in plain Python what the docstring of pipeline.core.publishing.content says."""
     if value is None:
         return None
     if isinstance(value, dict):

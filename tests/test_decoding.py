@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.decoding import Decoded, json_decoder
+from pipeline.core.raw.decoding import Decoded, json_decoder
 
 DEPTH = 64
 JSON = st.recursive(

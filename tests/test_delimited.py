@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.bytestream import ByteStream, CorruptError
-from pipeline.core.delimited import csv_decoder, csv_fields, csv_records
-from pipeline.core.splitting import BEGINNING, Slice
+from pipeline.core.raw.bytestream import ByteStream, CorruptError
+from pipeline.core.raw.delimited import csv_decoder, csv_fields, csv_records
+from pipeline.core.raw.splitting import BEGINNING, Slice
 
 LIMIT = 10_000
 

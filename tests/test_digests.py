@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.digests import digest, digest_text, keyed_digest, keyed_digest_bytes, keyed_digest_text, normalise
-from pipeline.core.identify import pair_id, prompt_ids, response_id
+from pipeline.core.mapping.identify import pair_id, prompt_ids, response_id
 from schemas.columns import MESSAGES
 
 KEY = "k" * 40

@@ -13,9 +13,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipeline.core.folding import THIN, deciding, fold, oriented
 from pipeline.core.keys import KEY_VARIABLE, fingerprint
-from pipeline.core.sources import load_source
+from pipeline.core.publishing.folding import THIN, deciding, fold, oriented
+from pipeline.core.sidecar.sources import load_source
 from pipeline.lineage.checking import source_faults
 from pipeline.stages import STAGES
 from schemas.ingested import OUTCOMES

@@ -16,13 +16,13 @@ from typer.main import get_command
 
 from pipeline.adapters import adapter_names
 from pipeline.cli import app
-from pipeline.core import specs
-from pipeline.core.candidates import CANDIDATE_REASONS
-from pipeline.core.fields import CHOICES, FIELDS
 from pipeline.core.keys import KEY_FILE, KEY_FILE_VARIABLE, KEY_VARIABLE
+from pipeline.core.mapping.candidates import CANDIDATE_REASONS
 from pipeline.core.params import parse_yaml, read_yaml
-from pipeline.core.quality import Limits
-from pipeline.core.sidecars import Consent, ConsentRef, FanOut, Format, Group, Join, Sidecar
+from pipeline.core.publishing.quality import Limits
+from pipeline.core.sidecar import specs
+from pipeline.core.sidecar.fields import CHOICES, FIELDS
+from pipeline.core.sidecar.sidecars import Consent, ConsentRef, FanOut, Format, Group, Join, Sidecar
 from pipeline.core.versions import FrontMatter
 from pipeline.stages import STAGES, stage_module
 from schemas.dictionary import TABLES, dictionary

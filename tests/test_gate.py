@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import PairtrailError
-from pipeline.core.gate import Row, Rule, Verdict, run_gate
+from pipeline.core.publishing.gate import Row, Rule, Verdict, run_gate
 
 ROOT = Path(__file__).parents[1]
 SOURCES: list[Row] = [
@@ -26,7 +26,7 @@ def refuse(*args):
     raise AssertionError("the gate asked for the network")
 
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
-from pipeline.core.gate import Rule, run_gate
+from pipeline.core.publishing.gate import Rule, run_gate
 assert not {"great_expectations", "pandas"} & set(sys.modules), "loaded too early"
 rows = [{"source": s, "kept": n, "share": n / 7} for n, s in enumerate(("crowd", "panel", "judge", "arena"))]
 rules = [Rule("sources", "share", 0, 0.4), Rule("sources", "source", unique=True), Rule("splits", "pairs", minimum=1)]

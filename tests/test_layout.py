@@ -80,7 +80,7 @@ def imports(path: Path) -> set[str]:
 def test_great_expectations_and_pandas_are_imported_by_the_gate_alone() -> None:
     heavy = {"great_expectations", "pandas"}
     assert {named(path): imports(path) & heavy for path in CODE if imports(path) & heavy} == {
-        "pipeline/core/gate.py": heavy
+        "pipeline/core/publishing/gate.py": heavy
     }
 
 
@@ -130,8 +130,8 @@ def test_a_stage_s_name_is_one_word_everywhere(stage: str) -> None:
 
 ROW_PATH = [
     *sorted((ROOT / "pipeline/stages").glob("*.py")),
-    ROOT / "pipeline/core/folding.py",
-    ROOT / "pipeline/core/texts.py",
+    ROOT / "pipeline/core/publishing/folding.py",
+    ROOT / "pipeline/core/publishing/texts.py",
 ]
 
 

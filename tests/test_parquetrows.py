@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from pipeline.core.rawfiles import Limits, RawBatch, read_batches
+from pipeline.core.raw.rawfiles import Limits, RawBatch, read_batches
 
 
 def written(table: arrow.Table, **options: Any) -> bytes:  # noqa: ANN401

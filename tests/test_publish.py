@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pipeline.core.content import content_digest, file_digest
 from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
-from pipeline.core.folding import KEY, THIN, deciding, fold, oriented
+from pipeline.core.publishing.content import content_digest, file_digest
+from pipeline.core.publishing.folding import KEY, THIN, deciding, fold, oriented
 from schemas.columns import dtypes
 from schemas.comparisons import COMPARISONS
 from tests.building import SIDECAR, Built, lines, record

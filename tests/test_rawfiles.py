@@ -16,9 +16,9 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import rawfiles
 from pipeline.core.errors import PairtrailError
-from pipeline.core.rawfiles import Declared, Limits, RawBatch, read_batches
+from pipeline.core.raw import rawfiles
+from pipeline.core.raw.rawfiles import Declared, Limits, RawBatch, read_batches
 
 RECORDS = [{"a": 1, "text": "one"}, {"a": 2, "text": "zwei \u00fc"}, {"a": 3, "text": 'th"ree\n'}]
 LINES = "\n".join(map(json.dumps, RECORDS)).encode()

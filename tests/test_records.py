@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 import zstandard
 
-from pipeline.core.candidates import CANDIDATE_REASONS
+from pipeline.core.mapping.candidates import CANDIDATE_REASONS
 from tests.building import SIDECAR, Built, lines, record
 
 FIELDS = SIDECAR["fields"]

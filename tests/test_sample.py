@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 import zstandard
 
-from pipeline.core.folding import THIN, deciding, fold, oriented
 from pipeline.core.ingested import scan_comparisons
+from pipeline.core.publishing.folding import THIN, deciding, fold, oriented
 from pipeline.demo import write_sample
 from pipeline.stages.validate import REASONS
 from tests.building import ROOT, Built

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from pipeline.adapters import adapter_names
 from pipeline.core.errors import PairtrailError
-from pipeline.core.sources import load_source, load_sources
+from pipeline.core.sidecar.sources import load_source, load_sources
 from pipeline.lineage.sources import sources
 from tests.building import SIDECAR, Built, lines, record
 

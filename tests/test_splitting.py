@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.bytestream import ByteStream, CorruptError
-from pipeline.core.decoding import json_decoder
-from pipeline.core.splitting import BEGINNING, Slice, json_array, json_lines
+from pipeline.core.raw.bytestream import ByteStream, CorruptError
+from pipeline.core.raw.decoding import json_decoder
+from pipeline.core.raw.splitting import BEGINNING, Slice, json_array, json_lines
 
 LIMIT = 10_000
 

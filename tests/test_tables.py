@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pipeline.core.content import file_digest
 from pipeline.core.errors import PairtrailError
+from pipeline.core.publishing.content import file_digest
 from pipeline.core.tables import (
     ROW_GROUP,
     Spill,

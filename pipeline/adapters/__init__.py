@@ -10,9 +10,9 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Protocol, cast
 
-from pipeline.core.candidates import Batch, Reader
 from pipeline.core.errors import PairtrailError
-from pipeline.core.sidecars import Source
+from pipeline.core.mapping.candidates import Batch, Reader
+from pipeline.core.sidecar.sidecars import Source
 
 
 class Adapter(Protocol):

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.core.candidates import Batch, Found, Reader, assemble
-from pipeline.core.fieldmap import Joined, column_for, columns_for
-from pipeline.core.rawfiles import RawBatch
-from pipeline.core.sidecars import Group, Source
-from pipeline.core.specs import AnySpec, FromPath
-from pipeline.core.statements import consent_column, own_statements, record_outcomes
+from pipeline.core.mapping.candidates import Batch, Found, Reader, assemble
+from pipeline.core.mapping.fieldmap import Joined, column_for, columns_for
+from pipeline.core.mapping.statements import consent_column, own_statements, record_outcomes
+from pipeline.core.raw.rawfiles import RawBatch
+from pipeline.core.sidecar.sidecars import Group, Source
+from pipeline.core.sidecar.specs import AnySpec, FromPath
 from schemas.columns import MESSAGES
 
 _LAST_TURN = r"(?s)^(.*)\n\nAssistant:(.*)$"

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.core.candidates import PARTS, Batch, Found, Reader, assemble
-from pipeline.core.fieldmap import Joined, columns_for
-from pipeline.core.lists import regrouped
-from pipeline.core.rawfiles import RawBatch
-from pipeline.core.sidecars import Group, Source
-from pipeline.core.sides import Side, SideRecord, as_key, read_sides
-from pipeline.core.specs import AnySpec
-from pipeline.core.statements import consent_column, own_statements, record_outcomes
+from pipeline.core.mapping.candidates import PARTS, Batch, Found, Reader, assemble
+from pipeline.core.mapping.fieldmap import Joined, columns_for
+from pipeline.core.mapping.lists import regrouped
+from pipeline.core.mapping.sides import Side, SideRecord, as_key, read_sides
+from pipeline.core.mapping.statements import consent_column, own_statements, record_outcomes
+from pipeline.core.raw.rawfiles import RawBatch
+from pipeline.core.sidecar.sidecars import Group, Source
+from pipeline.core.sidecar.specs import AnySpec
 
 
 def read(source: Source, reader: Reader) -> Iterator[tuple[Path, Batch]]:

@@ -7,7 +7,7 @@ import polars as pl
 
 from pipeline.core.ingested import scan_occurrences
 from pipeline.core.project import Project
-from pipeline.core.sources import load_sources
+from pipeline.core.sidecar.sources import load_sources
 from pipeline.core.versions import load_versions
 
 References = dict[str, pl.LazyFrame]

@@ -8,13 +8,13 @@ from typing import Any
 
 from pipeline.adapters import adapter_for
 from pipeline.core.errors import PairtrailError
-from pipeline.core.fieldmap import Joined
+from pipeline.core.mapping.fieldmap import Joined
 from pipeline.core.params import read_yaml, section
 from pipeline.core.project import Project
-from pipeline.core.rawfiles import read_batches
-from pipeline.core.sidecars import SIDECAR, Group, Source
-from pipeline.core.sources import load_source, load_sources, source_folders
-from pipeline.core.specs import AnySpec, FromPath, side_of
+from pipeline.core.raw.rawfiles import read_batches
+from pipeline.core.sidecar.sidecars import SIDECAR, Group, Source
+from pipeline.core.sidecar.sources import load_source, load_sources, source_folders
+from pipeline.core.sidecar.specs import AnySpec, FromPath, side_of
 from pipeline.core.versions import load_versions
 from pipeline.lineage.syncing import synced
 from pipeline.stages import STAGES, stage_module

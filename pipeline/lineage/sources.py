@@ -4,8 +4,8 @@ from typing import Any
 
 from pipeline.core.ingested import read_account
 from pipeline.core.project import Project
-from pipeline.core.sidecars import Source
-from pipeline.core.sources import load_sources
+from pipeline.core.sidecar.sidecars import Source
+from pipeline.core.sidecar.sources import load_sources
 
 
 def sources(project: Project) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ from pipeline.core.closure import closure
 from pipeline.core.errors import PairtrailError
 from pipeline.core.params import parse_yaml, read_text
 from pipeline.core.project import Project
-from pipeline.core.sidecars import SIDECAR, Source
-from pipeline.core.sources import load_sources
+from pipeline.core.sidecar.sidecars import SIDECAR, Source
+from pipeline.core.sidecar.sources import load_sources
 from pipeline.core.tables import write_text
 from pipeline.core.versions import load_versions
 from pipeline.stages import STAGES

@@ -11,18 +11,18 @@ import polars as pl
 
 from pipeline.adapters import adapter_for
 from pipeline.core.accounts import must_add_up, tally, tally_by
-from pipeline.core.candidates import Batch, Reader
 from pipeline.core.digests import keyed_digest_bytes
 from pipeline.core.errors import PairtrailError
-from pipeline.core.identify import identify
 from pipeline.core.ingested import copies_elsewhere, shard_name
 from pipeline.core.keys import load_key
+from pipeline.core.mapping.candidates import Batch, Reader
+from pipeline.core.mapping.identify import identify
 from pipeline.core.params import STRICT, section
 from pipeline.core.progress import track
 from pipeline.core.project import Project
-from pipeline.core.rawfiles import Limits, RawBatch, read_batches
-from pipeline.core.sidecars import Format, Source
-from pipeline.core.sources import load_sources
+from pipeline.core.raw.rawfiles import Limits, RawBatch, read_batches
+from pipeline.core.sidecar.sidecars import Format, Source
+from pipeline.core.sidecar.sources import load_sources
 from pipeline.core.tables import Spill, parts_for, whole_folder, write_json, write_sorted, write_table
 from schemas.columns import dtypes
 from schemas.comparisons import COMPARISONS

@@ -9,17 +9,17 @@ from typing import Any, Literal
 import polars as pl
 
 from pipeline.core.accounts import must_add_up, summary, tally
-from pipeline.core.card import card
 from pipeline.core.errors import PairtrailError
-from pipeline.core.folding import KEY, THIN, deciding, fold, oriented
-from pipeline.core.gate import run_gate
 from pipeline.core.ingested import read_account, scan_comparisons
-from pipeline.core.manifest import build_facts, published_files
 from pipeline.core.params import STRICT, section
 from pipeline.core.project import Project
-from pipeline.core.quality import Limits, aggregates, rules
+from pipeline.core.publishing.card import card
+from pipeline.core.publishing.folding import KEY, THIN, deciding, fold, oriented
+from pipeline.core.publishing.gate import run_gate
+from pipeline.core.publishing.manifest import build_facts, published_files
+from pipeline.core.publishing.quality import Limits, aggregates, rules
+from pipeline.core.publishing.texts import as_pairs, as_ties, with_texts
 from pipeline.core.tables import Spill, parts_for, whole_folder, write_json, write_sorted, write_text
-from pipeline.core.texts import as_pairs, as_ties, with_texts
 from schemas.columns import dtypes
 from schemas.published import PAIRS, TIES, VOTES
 from schemas.vocabulary import SIDES

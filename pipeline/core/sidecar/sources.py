@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from pipeline.core.errors import PairtrailError
-from pipeline.core.faults import faults_of
 from pipeline.core.params import build, read_yaml
-from pipeline.core.sidecars import SIDECAR, ConsentRef, Sidecar, Source
+from pipeline.core.sidecar.faults import faults_of
+from pipeline.core.sidecar.sidecars import SIDECAR, ConsentRef, Sidecar, Source
 
 
 def load_source(path: Path) -> Source:

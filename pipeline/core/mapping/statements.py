@@ -2,12 +2,12 @@
 
 import polars as pl
 
-from pipeline.core.candidates import RECORDS, Found
 from pipeline.core.digests import framed
-from pipeline.core.fieldmap import Joined, column_for
-from pipeline.core.rawfiles import RawBatch
-from pipeline.core.sidecars import ConsentRef
-from pipeline.core.specs import AnySpec
+from pipeline.core.mapping.candidates import RECORDS, Found
+from pipeline.core.mapping.fieldmap import Joined, column_for
+from pipeline.core.raw.rawfiles import RawBatch
+from pipeline.core.sidecar.sidecars import ConsentRef
+from pipeline.core.sidecar.specs import AnySpec
 from schemas.columns import CONSENT_REFS
 
 # What beside texts, verdict and annotator makes a comparison another one, and the field that it is mapped by.

@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.core.candidates import CANDIDATES, RECORDS, Batch, Reader
-from pipeline.core.fieldmap import Joined
-from pipeline.core.sidecars import Join, Source
+from pipeline.core.mapping.candidates import CANDIDATES, RECORDS, Batch, Reader
+from pipeline.core.mapping.fieldmap import Joined
+from pipeline.core.sidecar.sidecars import Join, Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as arrow
 import pyarrow.parquet as pq
 
-from pipeline.core.decoding import Decoded, escaped_reasons
-from pipeline.core.splitting import BEGINNING
+from pipeline.core.raw.decoding import Decoded, escaped_reasons
+from pipeline.core.raw.splitting import BEGINNING
 
 Row = tuple[int, bytes, dict[str, Any] | None, str | None]
 

@@ -9,13 +9,13 @@ import polars as pl
 from pyarrow import parquet
 
 from pipeline.core.closure import code_digest
-from pipeline.core.content import content_digest, file_digest
 from pipeline.core.digests import NORMALISATION
 from pipeline.core.ingested import read_account
 from pipeline.core.params import read_yaml
 from pipeline.core.project import Project
-from pipeline.core.sidecars import SIDECAR, Source
-from pipeline.core.sources import load_sources
+from pipeline.core.publishing.content import content_digest, file_digest
+from pipeline.core.sidecar.sidecars import SIDECAR, Source
+from pipeline.core.sidecar.sources import load_sources
 from pipeline.core.versions import Version, load_versions
 from schemas.dictionary import schema_digest
 from schemas.vocabulary import SIDES

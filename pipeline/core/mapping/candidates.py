@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.core.fields import CHOICES, LABELS, NUMBERS, TEXTS
-from pipeline.core.rawfiles import Declared, RawBatch
+from pipeline.core.raw.rawfiles import Declared, RawBatch
+from pipeline.core.sidecar.fields import CHOICES, LABELS, NUMBERS, TEXTS
 from schemas.columns import CONSENT_REFS, INSTANT, MESSAGES
 
 Reader = Callable[[Path, Declared], Iterator[RawBatch]]

@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.core.gate import Row, Rule
 from pipeline.core.params import STRICT
+from pipeline.core.publishing.gate import Row, Rule
 from schemas.vocabulary import SIDES
 
 

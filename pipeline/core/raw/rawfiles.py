@@ -10,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Literal, get_args
 
-from pipeline.core.bytestream import ByteStream, is_compressed, open_stream
-from pipeline.core.decoding import Decode, json_decoder
-from pipeline.core.delimited import csv_decoder, csv_fields, csv_records
 from pipeline.core.errors import PairtrailError
-from pipeline.core.splitting import BEGINNING, SPACE, Slice, json_array, json_lines
+from pipeline.core.raw.bytestream import ByteStream, is_compressed, open_stream
+from pipeline.core.raw.decoding import Decode, json_decoder
+from pipeline.core.raw.delimited import csv_decoder, csv_fields, csv_records
+from pipeline.core.raw.splitting import BEGINNING, SPACE, Slice, json_array, json_lines
 
 Declared = Literal["json", "csv", "tsv", "parquet"]
 Record = tuple[int, bytes, dict[str, Any] | None, str | None]
@@ -171,7 +171,7 @@ def _csv(slices: Iterator[Slice], delimiter: bytes) -> Iterator[Record]:
 
 
 def _parquet(file: RawIOBase, stream: ByteStream, limits: Limits) -> Iterator[Record]:
-    from pipeline.core.parquetrows import parquet_rows  # pyarrow loads only where it is needed
+    from pipeline.core.raw.parquetrows import parquet_rows  # pyarrow loads only where it is needed
 
     file.seek(0)
     compressed = is_compressed(file.read(4) or b"")

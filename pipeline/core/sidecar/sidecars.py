@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from pipeline.core.params import STRICT
-from pipeline.core.specs import AnySpec, Constant, Spec, VersionSpec, side_of
+from pipeline.core.sidecar.specs import AnySpec, Constant, Spec, VersionSpec, side_of
 
 Format = Literal["json", "csv", "tsv", "parquet"]
 SIDECAR = "source.yaml"

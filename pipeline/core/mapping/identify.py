@@ -3,7 +3,7 @@
 import polars as pl
 
 from pipeline.core.digests import NORMALISATION, digest, framed, keyed_digest, normalise
-from pipeline.core.sidecars import Source
+from pipeline.core.sidecar.sidecars import Source
 from schemas.columns import CONSENT_REFS, dtypes
 from schemas.comparisons import COMPARISONS
 

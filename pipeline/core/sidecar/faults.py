@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from pipeline.core.fields import CHOICES, FIELDS, FILLED, NUMBERS, REQUIRED, TEXTS
-from pipeline.core.sidecars import Group, Source, leaves
-from pipeline.core.specs import AnySpec, Constant, FromPath, Messages, side_of
+from pipeline.core.sidecar.fields import CHOICES, FIELDS, FILLED, NUMBERS, REQUIRED, TEXTS
+from pipeline.core.sidecar.sidecars import Group, Source, leaves
+from pipeline.core.sidecar.specs import AnySpec, Constant, FromPath, Messages, side_of
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 

@@ -6,7 +6,7 @@ A splitter yields `(record number, raw bytes, reason)`; the reason is null where
 import re
 from collections.abc import Iterator
 
-from pipeline.core.bytestream import ByteStream
+from pipeline.core.raw.bytestream import ByteStream
 
 Slice = tuple[int, bytes, str | None]
 Line = tuple[bytes, str | None]

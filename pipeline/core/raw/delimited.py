@@ -4,9 +4,9 @@ import re
 from collections import deque
 from collections.abc import Iterator
 
-from pipeline.core.bytestream import ByteStream
-from pipeline.core.decoding import Decode, Decoded
-from pipeline.core.splitting import Line, Slice, physical_lines
+from pipeline.core.raw.bytestream import ByteStream
+from pipeline.core.raw.decoding import Decode, Decoded
+from pipeline.core.raw.splitting import Line, Slice, physical_lines
 
 _QUOTES = re.compile(b'"+')
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.core.candidates import Found
-from pipeline.core.specs import AnySpec, FromPath
+from pipeline.core.mapping.candidates import Found
+from pipeline.core.sidecar.specs import AnySpec, FromPath
 from schemas.columns import INSTANT
 
 _MICROSECONDS = {"seconds": 1_000_000, "milliseconds": 1_000}

@@ -4,9 +4,9 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.core.candidates import Found
-from pipeline.core.lists import regrouped
-from pipeline.core.specs import Messages
+from pipeline.core.mapping.candidates import Found
+from pipeline.core.mapping.lists import regrouped
+from pipeline.core.sidecar.specs import Messages
 from schemas.columns import MESSAGES
 from schemas.vocabulary import ROLES
 

@@ -1,0 +1,1 @@
+"""Decoded records -> candidates, and candidates -> comparisons with ids."""

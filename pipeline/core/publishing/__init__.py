@@ -1,0 +1,1 @@
+"""Comparisons -> published rows, and what is said of them: folding, texts, manifest, gate, card."""

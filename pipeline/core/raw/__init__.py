@@ -1,0 +1,1 @@
+"""Bytes of a raw file -> decoded records, whatever the file holds."""

@@ -1,0 +1,1 @@
+"""What a source states about itself, and what is wrong with it."""
