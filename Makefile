@@ -26,7 +26,8 @@ setup: $(VENV)/.setup  ## create .venv with what requirements.lock pins, and the
 
 setup-dev: $(VENV)/.setup-dev  ## the same, and what tests and checks need
 
-repro: setup  ## rebuild the dataset: every stage that is out of date
+repro: setup  ## check the project, and rebuild the dataset: every stage that is out of date
+	$(BIN)/pairtrail check
 	$(BIN)/dvc repro
 
 test: setup-dev  ## run all tests, with branch coverage

@@ -204,12 +204,15 @@ def _as_json(content: Any) -> str:  # noqa: ANN401
 def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name, value in rows[0].items():
         table.add_column(name, justify="right" if type(value) is int else "left", overflow="fold")
     for row in rows:
-        table.add_row(
-            *("-" if value is None else f"{value:,}" if type(value) is int else str(value) for value in row.values())
-        )
+        table.add_row(*(Text(_cell(value)) for value in row.values()))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401
+    return "-" if value is None else f"{value:,}" if type(value) is int else str(value)

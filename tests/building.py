@@ -100,10 +100,10 @@ class Built(Project):
         return self
 
     def comparisons(self) -> pl.DataFrame:
-        return pl.concat(pl.read_parquet(path) for path in sorted(self.shards.glob("*.parquet")))
+        return pl.concat(pl.read_parquet(path, glob=False) for path in sorted(self.shards.glob("*.parquet")))
 
     def table(self, place: str) -> pl.DataFrame:
-        return pl.read_parquet(self.root / "data" / f"{place}.parquet")
+        return pl.read_parquet(self.root / "data" / f"{place}.parquet", glob=False)
 
     def reasons(self, stage: str) -> dict[str, int]:
         """Count what a stage dropped (or ingest quarantined), by reason."""

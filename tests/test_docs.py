@@ -30,7 +30,8 @@ from schemas.ingested import OUTCOMES
 from tests.building import ROOT
 from tests.pages import DOCS, FENCED, PAGES, anchors, blocks, documented, section, table_rows
 
-RECORD_READERS = ("bytestream", "decoding", "delimited", "parquetrows", "rawfiles", "sides", "splitting")
+_RAW = ("bytestream", "decoding", "delimited", "parquetrows", "rawfiles", "splitting")
+RECORD_READERS = ("mapping/sides", *(f"raw/{name}" for name in _RAW))
 CALL = re.compile(r"(?:^|\$\(|&& |; |do )\s*pairtrail (.+)", re.MULTILINE)
 MACHINE = re.compile(r"(?<![\w.~:/-])/(?:bin|etc|home|mnt|opt|root|tmp|usr|Users|var|work)/|[A-Z]:\\")
 REGISTRY = re.compile(r"pypi|pythonhosted|/simple\b|index-url|anaconda\.org|conda-forge|artifactory", re.IGNORECASE)

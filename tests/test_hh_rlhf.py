@@ -51,6 +51,11 @@ def test_what_cannot_be_split_is_quarantined(project: Built, reason: str, given:
     assert project.comparisons().height == 1
 
 
+def test_a_transcript_without_a_question_is_written_and_dropped_later(project: Built) -> None:
+    ingested(project, {"chosen": "\n\nAssistant: x", "rejected": "\n\nAssistant: y"}).run("validate")
+    assert project.reasons("validate") == {"empty_prompt": 1}
+
+
 def test_one_role_twice_is_written_and_dropped_later(project: Built) -> None:
     twice = "\n\nHuman: Hi\n\nHuman: Ho\n\nAssistant:"
     ingested(project, {"chosen": twice + " a", "rejected": twice + " b"}).run("validate")

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.core.digests import keyed_digest_text
 from pipeline.core.errors import PairtrailError
+from pipeline.core.ingested import shard_name
 from pipeline.core.keys import PUBLIC_KEY
 from pipeline.stages import ingest
 from tests.building import SIDECAR, Built, lines, record
@@ -120,12 +121,40 @@ def test_an_empty_or_wholly_bad_file_still_has_its_record(project: Built) -> Non
         ("s/y.jsonl", "quarantined", "broken_json"),
         ("s/z.jsonl", "gave_comparisons", None),
     ]
-    assert [path.name for path in project.shards.iterdir()] == ["s--z.jsonl.parquet"]
+    assert [path.name for path in project.shards.iterdir()] == [shard_name("s/z.jsonl")]
 
 
 def test_a_project_without_one_good_record_still_adds_up(project: Built) -> None:
     project.source("s", {"x.jsonl": "nonsense\n"}).run("ingest", "validate", "dedupe", "split")
     assert project.account("split")["in"] == 0
+
+
+def test_a_bracket_in_a_name_is_no_pattern(new_project: Any) -> None:  # noqa: ANN401
+    built = new_project("with[1]").source(
+        "s", {"a[1].jsonl": lines(record(prompt="one?")), "a1.jsonl": lines(record())}
+    )
+    contents = sorted(row[0]["content"] for row in built.run().comparisons()["prompt"])
+    assert contents == ["Why is the sky blue?", "one?"]
+
+
+def test_what_the_record_says_of_policy_and_kind_is_part_of_its_id(project: Built) -> None:
+    fields = {**SIDECAR["fields"], "annotator_kind": "kind"}
+    rows = lines(*(record(policy=policy, kind=kind) for policy in ("p-0", "p-1") for kind in ("human", "model")))
+    project.source("s", {"x.jsonl": rows}, fields=fields, policy_version={"path": "policy"}).run("ingest")
+    assert len(ids(project)) == 4
+
+
+def test_a_file_that_nobody_reads_stops_the_build(project: Built) -> None:
+    project.source("s", {"x.jsonl": lines(record()), "new.ndjson": lines(record())})
+    with pytest.raises(PairtrailError, match=r"s/new\.ndjson is matched by no glob"):
+        project.run("ingest")
+
+
+def test_a_source_that_came_after_ingest_stops_publish(project: Built) -> None:
+    project.source("s", {"x.jsonl": lines(record())}).run()
+    project.source("late", {"x.jsonl": lines(record())})
+    with pytest.raises(PairtrailError, match="late: new since the last ingest"):
+        project.run("publish")
 
 
 def test_a_fault_in_an_account_stops_the_build(project: Built, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from pipeline.cli import main
+from pipeline.core.ingested import shard_name
 from pipeline.stages import STAGES
 from schemas.vocabulary import SIDES
 from tests.building import SIDECAR, Built, build, lines, record
@@ -211,10 +212,10 @@ def test_a_raw_id_is_nowhere(name: str, written: dict[str, str], run: Run) -> No
 
 
 def test_kept_texts_stand_in_two_places(written: dict[str, str]) -> None:
-    shards = {"ingest/comparisons/crowd--votes.jsonl.parquet", "ingest/comparisons/crowd--judge.jsonl.parquet"}
+    shards = {f"ingest/comparisons/{shard_name(f'crowd/{name}.jsonl')}" for name in ("votes", "judge")}
     for marker in (PROMPT, CHOSEN, REJECTED):
         assert holders(written, marker) == shards | published("pairs")
-    assert holders(written, TIED) == {"ingest/comparisons/crowd--votes.jsonl.parquet"} | published("ties")
+    assert holders(written, TIED) == {f"ingest/comparisons/{shard_name('crowd/votes.jsonl')}"} | published("ties")
 
 
 @pytest.mark.parametrize("name", DROPPED)

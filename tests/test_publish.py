@@ -3,6 +3,7 @@
 import json
 from collections import Counter, defaultdict
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from pipeline.core.closure import code_digest
 from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.publishing.content import content_digest, file_digest
 from pipeline.core.publishing.folding import KEY, THIN, deciding, fold, oriented
+from pipeline.stages import STAGES
 from schemas.columns import dtypes
 from schemas.comparisons import COMPARISONS
 from tests.building import SIDECAR, Built, lines, record
@@ -206,6 +209,28 @@ def test_dates_and_numbers_stand_for_times_and_people(project: Built) -> None:
     assert str(vote["created_on"]) == "2026-03-04"
     assert "annotator" not in vote
     assert vote["annotator_number"] == 1
+
+
+def test_annotator_numbers_of_one_build_say_nothing_of_the_next(project: Built) -> None:
+    def numbers(*names: str) -> list[int]:
+        project.source("s", {"x.jsonl": lines(*(record(prompt=f"{n}?", annotator=n) for n in names))}).run()
+        who = project.comparisons().select("comparison_id", "annotator")
+        votes = published(project, "votes").join(who, on="comparison_id").sort("annotator")
+        return votes["annotator_number"].to_list()
+
+    names = [f"w{i}" for i in range(12)]
+    first = numbers(*names)
+    assert sorted(first) == list(range(1, 13))
+    assert first == numbers(*names)
+    assert [number - min(second) for second in [numbers(*names[:-1])] for number in second] != first[:-1]
+
+
+def test_every_stage_s_own_code_stands_in_the_manifest(project: Built) -> None:
+    project.source("s", {"x.jsonl": lines(record())}).run()
+    manifest = json.loads((project.stage("publish") / "manifest.json").read_text(encoding="utf-8"))
+    told = {stage: account["code_digest"] for stage, account in manifest["accounts"].items()}
+    assert told == {stage: code_digest([f"pipeline.stages.{stage}"]) for stage in STAGES}
+    assert manifest["code_digest"] == sha256("".join(told[stage] for stage in STAGES).encode()).hexdigest()
 
 
 def test_the_manifest_tells_the_truth_about_its_files(project: Built) -> None:

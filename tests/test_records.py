@@ -254,8 +254,20 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
         record(at=12),
     ],
     "unknown_value": [record(preference="c"), record(preference=1), record(safety="odd")],
-    "bad_time": [record(at="yesterday"), record(at="2026-13-01"), record(at="2026-01-01T25:00:00Z")],
-    "out_of_range": [record(sure=2**70)],
+    "bad_time": [
+        record(at="26-01-01"),
+        record(at="+12026-01-01"),
+        record(at="yesterday"),
+        record(at="2026-13-01"),
+        record(at="2026-01-01T25:00:00Z"),
+    ],
+    "out_of_range": [
+        record(sure=2**70),
+        record(took=-1),
+        record(at="0000-01-01"),
+        record(at="0001-01-01T00:00:00+14:00"),
+        record(at="9999-12-31T23:59:59-12:00"),
+    ],
     "missing_field": [record(a=None), record(prompt=None), {"a": "x", "b": "y", "preference": "a"}],
 }
 
@@ -276,6 +288,11 @@ TIMES = {
     "2026-01-01T10:30:00.125+02:00": datetime(2026, 1, 1, 8, 30, 0, 125_000, tzinfo=UTC),
     "2026-01-01 10:30:00": datetime(2026, 1, 1, 10, 30, tzinfo=UTC),
     "": None,
+    "2026-01-01T10:30Z": datetime(2026, 1, 1, 10, 30, tzinfo=UTC),
+    "2026-01-01T10:30+0200": datetime(2026, 1, 1, 8, 30, tzinfo=UTC),
+    "2026-01-01 10:30:00.5+02": datetime(2026, 1, 1, 8, 30, 0, 500_000, tzinfo=UTC),
+    "2026-01-01 10:30:00 UTC": datetime(2026, 1, 1, 10, 30, tzinfo=UTC),
+    "1969-12-31t23:59:59z": datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC),
 }
 
 
@@ -293,6 +310,29 @@ def test_bad_epochs(project: Built, stated: Any, reason: str) -> None:  # noqa: 
     project.source("s", {"x.jsonl": lines(record(at=stated), record(at=86_400_000))}, fields=fields).run("ingest")
     assert project.reasons("ingest") == {reason: 1}
     assert project.comparisons()["created_at"].to_list() == [datetime(1970, 1, 2, tzinfo=UTC)]
+
+
+def test_a_side_file_s_format_decides_what_its_numbers_are(project: Built) -> None:
+    join = {"texts": {"glob": "s.csv", "format": "csv", "key": "i", "on": "i"}}
+    fields = {**FIELDS, "confidence": "texts:d", "duration_s": "d"}
+    votes = lines(record(i=1, d=2), record(i=1, d="2", annotator="bob"), record(i=2, annotator="cid"))
+    files: dict[str, str | bytes] = {"x.jsonl": votes, "s.csv": b"i,d\n1,0.5\n2,\n"}
+    project.source("s", files, join=join, fields=fields).run("ingest")
+    assert sorted(project.comparisons()["confidence"].to_list(), key=str) == [0.5, None]
+    assert project.reasons("ingest") == {"wrong_type": 1}
+
+
+def test_a_blank_epoch_in_csv_is_no_time(project: Built) -> None:
+    fields = {**FIELDS, "created_at": {"path": "at", "unit": "seconds"}}
+    rows = as_csv([record(at="")])
+    project.source("s", {"x.csv": rows}, format="csv", files=["x.csv"], fields=fields).run("ingest")
+    assert project.comparisons()["created_at"].to_list() == [None]
+
+
+def test_a_whole_key_goes_before_a_path(project: Built) -> None:
+    rows = lines(record(**{"a.text": "whole"}))
+    project.source("s", {"x.jsonl": rows}, fields={**FIELDS, "response_a": "a.text"}).run("ingest")
+    assert project.comparisons()["response_a"].to_list() == ["whole"]
 
 
 def test_stated_time_formats(project: Built) -> None:
@@ -333,7 +373,8 @@ def test_dirty_bytes_cost_their_record_alone(project: Built) -> None:
     project.source("s", files).run("ingest")
     faults = project.table("ingest/quarantine").filter(source_file="s/x.jsonl").select("source_row", "reason").rows()
     assert faults == list(enumerate(bad, start=2))
-    assert project.comparisons().height == 4 + 1 if (project.shards / "s--cut.jsonl.parquet").exists() else 4
+    whole = project.table("ingest/occurrences").filter(source_file="s/x.jsonl")
+    assert whole.height == 4
     others = project.table("ingest/quarantine").filter(pl.col("source_file") != "s/x.jsonl")
     assert {"unreadable_file", "empty_file"} <= set(others["reason"])
     assert b"nope" not in Path(project.root / "data/ingest/quarantine.parquet").read_bytes()

@@ -33,7 +33,7 @@ def read(source: Source, reader: Reader) -> Iterator[tuple[Path, Batch]]:
 
 def _batch(source: Source, group: Group, raw: RawBatch) -> Batch:
     rows = [row for row, reason in zip(raw.rows, raw.reasons, strict=True) if reason is None]
-    joined = Joined([value for value in raw.values if value is not None])
+    joined = Joined([value for value in raw.values if value is not None], {}, source.text_alone(group))
     frames = [_variant(source, rows, joined, fan_out, specs) for fan_out, specs in source.variants(group)]
     return Batch(record_outcomes(raw), pl.concat(frames))
 
@@ -88,5 +88,6 @@ def turns(contexts: pl.Series) -> pl.Series:
         .group_by("place", maintain_order=True)
         .agg(pl.struct("role", "content").alias("prompt"))
     )
-    joined = frame.select("place").join(messages, on="place", how="left", maintain_order="left")
-    return joined["prompt"].cast(MESSAGES)
+    joined = frame.select("place", "context").join(messages, on="place", how="left", maintain_order="left")
+    given = pl.col("prompt").cast(MESSAGES).fill_null(pl.lit([], dtype=MESSAGES))
+    return joined.select(pl.when(pl.col("context").is_not_null()).then(given).alias("prompt")).to_series()

@@ -30,7 +30,7 @@ def _batch(source: Source, group: Group, raw: RawBatch, sides: dict[str, Side]) 
     records = [value for value in raw.values if value is not None]
     found = {name: _looked_up(side, records) for name, side in sides.items()}
     contents = {name: [None if one is None else one.content for one in column] for name, column in found.items()}
-    joined = Joined(records, contents, numbers_as_text=source.format(group) in {"csv", "tsv"})
+    joined = Joined(records, contents, source.text_alone(group))
     frames = [
         assemble(rows, fan_out, *_variant(source, specs, joined, found)) for fan_out, specs in source.variants(group)
     ]

@@ -5,20 +5,22 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
+from pipeline.core.tables import scan_table
 from schemas.columns import dtypes
 from schemas.comparisons import COMPARISONS
 
 
 def shard_name(source_file: str) -> str:
-    """Name the shard of a raw file."""
-    return source_file.replace("/", "--") + ".parquet"
+    """Name the shard of a raw file: its source, and a digest of its place (any two names stay apart)."""
+    return f"{source_file.split('/', maxsplit=1)[0]}-{digest_text(source_file)[:16]}.parquet"
 
 
 def scan_occurrences(project: Project) -> pl.LazyFrame:
     """Scan where each comparison was found."""
-    return pl.scan_parquet(project.needs(project.stage("ingest") / "occurrences.parquet", "ingest"))
+    return scan_table(project.needs(project.stage("ingest") / "occurrences.parquet", "ingest"))
 
 
 def copies_elsewhere(occurrences: pl.DataFrame) -> pl.DataFrame:
@@ -35,7 +37,7 @@ def scan_comparisons(project: Project) -> pl.LazyFrame:
     unread = {shard_name(str(name)): frame.select("comparison_id").lazy() for (name,), frame in copies.items()}
     scans = []
     for shard in sorted(project.needs(project.shards, "ingest").glob("*.parquet")):
-        scan = pl.scan_parquet(shard)
+        scan = scan_table(shard)
         scans.append(scan.join(unread[shard.name], on="comparison_id", how="anti") if shard.name in unread else scan)
     return pl.concat(scans) if scans else pl.LazyFrame(schema=dtypes(COMPARISONS))
 

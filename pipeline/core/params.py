@@ -13,6 +13,7 @@ from ruamel.yaml.reader import ReaderError
 
 from pipeline.core.errors import PairtrailError
 
+_MOST_VALUES = 100_000
 STRICT = ConfigDict(extra="forbid", strict=True)
 
 
@@ -42,14 +43,29 @@ def read_text(path: Path) -> str:
 def parse_yaml(text: str, where: str = "YAML") -> Any:  # noqa: ANN401
     """Parse YAML 1.2 with the safe loader; `where` names the text in errors, with a line number beside it."""
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        return _bounded(YAML(typ="safe", pure=True).load(text), where)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         msg = f"{where}: line {line}: {error.problem}"
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         msg = f"{where}: line {line}: a character that YAML does not allow"
+    except (ValueError, RecursionError):
+        msg = f"{where}: a date or number that does not exist, or lists too deep to read"
     raise PairtrailError(msg)
+
+
+def _bounded(content: Any, where: str) -> Any:  # noqa: ANN401
+    """Refuse content that repeats itself through aliases beyond any sidecar's size, or without end."""
+    waiting, seen = [content], 0
+    while waiting:
+        one = waiting.pop()
+        seen += 1
+        if seen > _MOST_VALUES:
+            msg = f"{where}: more than {_MOST_VALUES:,} values; are aliases repeating each other?"
+            raise PairtrailError(msg)
+        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+    return content
 
 
 def section(kind: type[T], name: str, path: Path) -> T:

@@ -8,6 +8,7 @@ import polars as pl
 from pipeline.core.ingested import scan_occurrences
 from pipeline.core.project import Project
 from pipeline.core.sidecar.sources import load_sources
+from pipeline.core.tables import scan_table
 from pipeline.core.versions import load_versions
 
 References = dict[str, pl.LazyFrame]
@@ -46,7 +47,7 @@ def versions(project: Project) -> pl.LazyFrame:
 def purposes(project: Project) -> pl.LazyFrame:
     """Read the purposes that validate allowed for each comparison."""
     path = project.needs(project.decisions("validate"), "validate")
-    return pl.scan_parquet(path).select("comparison_id", "purposes")
+    return scan_table(path).select("comparison_id", "purposes")
 
 
 READERS: dict[str, Callable[[Project], pl.LazyFrame]] = {

@@ -7,11 +7,12 @@ import pandera.polars as pa
 import polars as pl
 
 from pipeline.core.accounts import of_decisions, summary
+from pipeline.core.closure import code_digest
 from pipeline.core.ingested import scan_comparisons
 from pipeline.core.params import section
 from pipeline.core.project import Project
 from pipeline.core.references import References, read_references
-from pipeline.core.tables import whole_folder, write_json, write_table
+from pipeline.core.tables import scan_table, whole_folder, write_json, write_table
 from schemas.columns import dtypes
 
 
@@ -34,7 +35,7 @@ def received_by(project: Project, contract: Contract) -> pl.LazyFrame:
     if contract.after == "ingest":
         return comparisons
     path = project.needs(project.decisions(contract.after), contract.after)
-    kept = pl.scan_parquet(path).filter(pl.col("drop_reason").is_null()).select("comparison_id")
+    kept = scan_table(path).filter(pl.col("drop_reason").is_null()).select("comparison_id")
     return comparisons.join(kept, on="comparison_id", how="semi")
 
 
@@ -47,6 +48,7 @@ def run_stage(stage: ModuleType, project: Project) -> str:
     decisions = decided(stage, received.select(contract.columns), references, params)
     ids = received.select("comparison_id", "source").collect()
     account = of_decisions(decisions, ids.select("comparison_id"), ids)
+    account["code_digest"] = code_digest([stage.__name__])
     with whole_folder(project.stage(contract.name)) as built:
         write_table(decisions, built / "decisions.parquet", contract.schema, ["comparison_id"])
         write_json(account, built / "counts.json")

@@ -93,6 +93,11 @@ def _to_arrow(frame: pl.DataFrame, target: arrow.Schema) -> arrow.Table:
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(target)
 
 
+def scan_table(path: Path) -> pl.LazyFrame:
+    """Scan one Parquet file, whatever characters its name has: a `[` in it is no pattern."""
+    return pl.scan_parquet(path, glob=False)
+
+
 def write_json(content: object, path: Path) -> None:
     """Write JSON for machines and people: sorted keys, two spaces, a final newline."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Checks that CI can run: sidecars against their data, params, policies, rubrics, dvc.yaml, and what git holds."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from itertools import islice
@@ -21,6 +22,7 @@ from pipeline.stages import STAGES, stage_module
 
 # Enough to see whether a map fits; the whole file is read by ingest.
 _LOOKED_AT = 5_000
+_NAME = re.compile(r"[A-Za-z_][\w.-]{0,30}( [\w.-]{1,10})?")
 
 
 def check(project: Project, paths: list[Path]) -> list[str]:
@@ -100,7 +102,11 @@ def _pipeline_faults(project: Project) -> list[str]:
 
 def _git_faults(project: Project) -> list[str]:
     """Refuse real data in git: its history cannot be erased."""
+    if not any((folder / ".git").exists() for folder in (project.root, *project.root.parents)):
+        return []
     listed = subprocess.run(["git", "ls-files", "-z", "data"], cwd=project.root, capture_output=True, check=False)  # noqa: S607
+    if listed.returncode:
+        return ["git could not list its files, so nobody can say whether real data is among them; try `git ls-files`"]
     tracked = {name for name in listed.stdout.decode().split("\0") if name}
     real = [source for source in load_sources(project.raw) if not source.sidecar.synthetic]
     faults = []
@@ -123,10 +129,7 @@ def source_faults(path: Path) -> list[str]:
     """Explain what is wrong with a sidecar, looking at the first records of its files."""
     source = load_source(path)
     adapter_for(source)
-    faults = [
-        f"{path}: {source.relative(file)} is matched by no glob; add it to `files`, `join` or `ignore`"
-        for file in source.unmatched()
-    ]
+    faults: list[str] = []
     for group in source.sidecar.files:
         faults += [f"{path}: {group.glob}: {fault}" for fault in _map_faults(source, group)]
     return faults
@@ -187,5 +190,8 @@ def _spec_faults(
 
 
 def _known(records: list[dict[str, Any]]) -> str:
+    """List the keys that look like names: a file without a header has texts where its keys should be."""
     keys = sorted({str(key) for record in records[:100] for key in record})
-    return f" (known: {', '.join(keys[:30])})" if keys else ""
+    names = [key for key in keys if _NAME.fullmatch(key)]
+    told = ", ".join(names[:30]) or f"{len(keys)} keys that do not look like names"
+    return f" (known: {told})" if keys else ""

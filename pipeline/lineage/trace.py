@@ -8,6 +8,7 @@ import polars as pl
 from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import scan_comparisons, scan_occurrences
 from pipeline.core.project import Project
+from pipeline.core.tables import scan_table
 from schemas.vocabulary import SIDES
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -55,7 +56,7 @@ def _by_id(project: Project, wanted: str) -> tuple[str, pl.DataFrame]:
 def _by_place(project: Project, asked: str, file: str, row: int, *, reveal: bool) -> dict[str, Any]:
     here = (pl.col("source_file") == file) & (pl.col("source_row") == row)
     folder = project.stage("ingest")
-    records = pl.scan_parquet(project.needs(folder / "records.parquet", "ingest"))
+    records = scan_table(project.needs(folder / "records.parquet", "ingest"))
     record = records.filter(here).collect()
     if record.is_empty():
         files = records.select(pl.col("source_file").unique().sort()).collect()["source_file"].to_list()
@@ -66,7 +67,7 @@ def _by_place(project: Project, asked: str, file: str, row: int, *, reveal: bool
     comparisons = (
         scan_comparisons(project).join(ids.lazy(), on="comparison_id", how="semi").select(*_FACTS, *_TEXTS).collect()
     )
-    faults = pl.scan_parquet(folder / "quarantine.parquet").filter(here).select("fan_out", "reason").collect()
+    faults = scan_table(folder / "quarantine.parquet").filter(here).select("fan_out", "reason").collect()
     return {
         "asked": asked,
         "kind": "record",
@@ -99,7 +100,7 @@ def _stories(project: Project, comparisons: pl.DataFrame, *, reveal: bool) -> li
 
 def _decided(project: Project, stage: str, ids: pl.LazyFrame) -> dict[str, list[dict[str, Any]]]:
     path = project.decisions(stage)
-    return _grouped(pl.scan_parquet(path).join(ids, on="comparison_id", how="semi")) if path.exists() else {}
+    return _grouped(scan_table(path).join(ids, on="comparison_id", how="semi")) if path.exists() else {}
 
 
 def _published(project: Project, ids: pl.LazyFrame) -> dict[str, list[dict[str, Any]]] | None:
@@ -108,7 +109,7 @@ def _published(project: Project, ids: pl.LazyFrame) -> dict[str, list[dict[str, 
     for side in SIDES:
         path = project.stage("publish") / side / "votes.parquet"
         if path.exists():
-            votes = pl.scan_parquet(path).join(ids, on="comparison_id", how="semi")
+            votes = scan_table(path).join(ids, on="comparison_id", how="semi")
             tables.append(
                 votes.select(
                     "comparison_id", "pair_id", "policy_version", "rubric_version", "table", "folded", side=pl.lit(side)

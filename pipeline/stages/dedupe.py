@@ -60,7 +60,7 @@ def decide(comparisons: pl.LazyFrame, references: References, params: Params) ->
         "created_at",
         shown_first=_shown_first(),
         verdict=_verdict(),
-        purposes=pl.col("purposes").list.join(" "),
+        purposes=pl.col("purposes").list.join("\0"),
     )
     named = verdicts.filter(pl.col("annotator").is_not_null())
     nobody = verdicts.filter(pl.col("annotator").is_null()).select(

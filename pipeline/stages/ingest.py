@@ -11,6 +11,7 @@ import polars as pl
 
 from pipeline.adapters import adapter_for
 from pipeline.core.accounts import must_add_up, tally, tally_by
+from pipeline.core.closure import code_digest
 from pipeline.core.digests import keyed_digest_bytes
 from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import copies_elsewhere, shard_name
@@ -23,13 +24,14 @@ from pipeline.core.project import Project
 from pipeline.core.raw.rawfiles import Limits, RawBatch, read_batches
 from pipeline.core.sidecar.sidecars import Format, Source
 from pipeline.core.sidecar.sources import load_sources
-from pipeline.core.tables import Spill, parts_for, whole_folder, write_json, write_sorted, write_table
+from pipeline.core.tables import Spill, parts_for, scan_table, whole_folder, write_json, write_sorted, write_table
 from schemas.columns import dtypes
 from schemas.comparisons import COMPARISONS
 from schemas.ingested import OCCURRENCES, OUTCOMES, QUARANTINE, RECORDS
 
 # Raw logs are often compressed; parts are cut by what they may unpack to.
 _UNPACKED = 6
+_SMALLEST = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,12 @@ class Params:
     key_fingerprint: str
     record_bytes: int
     record_depth: int
+
+    def __post_init__(self) -> None:
+        """Refuse limits that would quarantine everything."""
+        if self.record_bytes < _SMALLEST or self.record_depth < 1:
+            msg = f"params.yaml: ingest: record_bytes must be at least {_SMALLEST}, record_depth at least 1"
+            raise PairtrailError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ def run(project: Project) -> str:
         steps = (account for source in sources for account in _ingest_source(source, build))
         accounts = list(track(steps, "ingest", files))
         tables = _tables(accounts)
-        account = _account(accounts, tables, sources, shards)
+        account = _account(accounts, tables, sources, shards) | {"code_digest": code_digest([__name__])}
         for name, (schema, by) in _TABLES.items():
             write_table(tables[name], built / f"{name}.parquet", schema, by)
         write_json(account, built / "counts.json")
@@ -134,9 +142,6 @@ def _write_shard(spill: Spill, path: Path) -> None:
     """Write each comparison of a file once: of equal ids the row with the least record digest."""
     keys = ["comparison_id", "record_digest", "source_row"]
     parts = (part.sort(keys).unique("comparison_id", keep="first", maintain_order=True) for part in spill.parts())
-    if path.exists():
-        msg = f"two raw files would share the shard {path.name}; rename one of them"
-        raise PairtrailError(msg)
     if not write_sorted(parts, path, COMPARISONS):
         path.unlink()
 
@@ -201,7 +206,7 @@ def _account(
     outcomes = tally(records, "outcome")
     must_add_up("records", read, outcomes)
     verdicts = occurrences.filter(pl.col("part") == "verdict")
-    rows = sum(pl.scan_parquet(path).select(pl.len()).collect().item() for path in sorted(shards.iterdir()))
+    rows = sum(scan_table(path).select(pl.len()).collect().item() for path in sorted(shards.iterdir()))
     kept = rows - copies_elsewhere(occurrences).height
     copies = verdicts.height - verdicts["comparison_id"].n_unique()
     candidates = sum(account.candidates for account in accounts)

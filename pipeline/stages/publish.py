@@ -9,6 +9,8 @@ from typing import Any, Literal
 import polars as pl
 
 from pipeline.core.accounts import must_add_up, summary, tally
+from pipeline.core.closure import code_digest
+from pipeline.core.digests import digest, digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import read_account, scan_comparisons
 from pipeline.core.params import STRICT, section
@@ -19,7 +21,7 @@ from pipeline.core.publishing.gate import run_gate
 from pipeline.core.publishing.manifest import build_facts, published_files
 from pipeline.core.publishing.quality import Limits, aggregates, rules
 from pipeline.core.publishing.texts import as_pairs, as_ties, with_texts
-from pipeline.core.tables import Spill, parts_for, whole_folder, write_json, write_sorted, write_text
+from pipeline.core.tables import Spill, parts_for, scan_table, whole_folder, write_json, write_sorted, write_text
 from schemas.columns import dtypes
 from schemas.published import PAIRS, TIES, VOTES
 from schemas.vocabulary import SIDES
@@ -39,7 +41,10 @@ class Params:
     gate: Limits
 
     def __post_init__(self) -> None:
-        """Refuse an order of licences that names one twice."""
+        """Refuse an order of licences that names one twice, and a share that is none."""
+        if not 0 < self.largest_root_share <= 1:
+            msg = f"params.yaml: publish: largest_root_share {self.largest_root_share} must lie above 0, at most 1"
+            raise PairtrailError(msg)
         twice = sorted({name for name in self.licenses_strictest_last if self.licenses_strictest_last.count(name) > 1})
         if twice:
             msg = f"params.yaml: publish: licenses_strictest_last names {', '.join(twice)} more than once"
@@ -66,10 +71,8 @@ def run(project: Project) -> str:
 
 def _verdicts(project: Project, params: Params) -> pl.DataFrame:
     """Read the thin columns of what split kept, oriented, with side, purposes and whether each is folded."""
-    split = pl.scan_parquet(project.needs(project.decisions("split"), "split")).filter(pl.col("drop_reason").is_null())
-    purposes = pl.scan_parquet(project.needs(project.decisions("validate"), "validate")).select(
-        "comparison_id", "purposes"
-    )
+    split = scan_table(project.needs(project.decisions("split"), "split")).filter(pl.col("drop_reason").is_null())
+    purposes = scan_table(project.needs(project.decisions("validate"), "validate")).select("comparison_id", "purposes")
     kept = split.select("comparison_id", "side").join(purposes, on="comparison_id", how="left")
     thin = scan_comparisons(project).select(THIN).join(kept, on="comparison_id", how="inner").collect()
     unknown = sorted(set(thin["license"].unique()) - set(params.licenses_strictest_last))
@@ -96,6 +99,7 @@ def _account(verdicts: pl.DataFrame, folded: pl.DataFrame) -> dict[str, Any]:
         "dropped": passed_over,
         "dropped_by": {"human_judged": passed_over} if passed_over else {},
         "folded_into": {"pairs": counts.get("pairs", 0), "ties": counts.get("ties", 0)},
+        "code_digest": code_digest([__name__]),
         "rows": {side: {name: found.get(name, 0) for name in ("pairs", "ties")} for side, found in rows.items()},
     }
 
@@ -108,9 +112,9 @@ def _told(account: Mapping[str, Any]) -> str:
 
 def _write_votes(verdicts: pl.DataFrame, folded: pl.DataFrame, built: Path, facts: Mapping[str, Any]) -> None:
     """Write the votes of each side; annotators get numbers that hold in this build only, times become dates."""
-    voters = verdicts.select(pl.col("annotator").drop_nulls().unique().sort()).with_row_index(
-        "annotator_number", offset=1
-    )
+    build = digest_text(*verdicts["comparison_id"].sort())
+    voters = verdicts.select(pl.col("annotator").drop_nulls().unique())
+    voters = voters.sort(digest(pl.lit(build), pl.col("annotator"))).with_row_index("annotator_number", offset=1)
     votes = (
         verdicts.join(folded.select(*KEY, "table"), on=KEY, how="left")
         .join(voters, on="annotator", how="left")

@@ -69,7 +69,8 @@ def decide(comparisons: pl.LazyFrame, references: References, params: Params) ->
     existing = references["versions"].collect()
     known = {kind: existing.filter(pl.col("kind") == kind)["version"].to_list() for kind in ("policy", "rubric")}
     rules = _content_rules() | _version_rules(known, params) | _consent_rules(params)
-    return stated.select("comparison_id", first_drop_reason({name: rules[name] for name in REASONS}), "purposes")
+    reason = first_drop_reason({name: rules[name] for name in REASONS})
+    return stated.select("comparison_id", reason, pl.col("purposes").fill_null([]))
 
 
 def _content_rules() -> dict[str, pl.Expr]:

@@ -13,7 +13,7 @@ from pipeline.core.mapping.candidates import Found
 from pipeline.core.mapping.messages import messages_column, user_messages
 from pipeline.core.mapping.times import times_column
 from pipeline.core.sidecar.fields import CHOICES, LABELS, NEEDED, NUMBERS, TEXTS
-from pipeline.core.sidecar.specs import AnySpec, Constant, FromPath, Messages, Template, side_of
+from pipeline.core.sidecar.specs import AnySpec, Constant, FromPath, Messages, Template, side_of, written
 
 _LARGEST = 2**63 - 1
 
@@ -24,13 +24,19 @@ class Joined:
 
     records: list[dict[str, Any]]
     sides: dict[str, list[dict[str, Any] | None]] = field(default_factory=dict)
-    numbers_as_text: bool = False
-    """True for CSV, which knows nothing but text."""
+    text_alone: frozenset[str | None] = frozenset()
+    """The sides (None = the record itself) that are CSV, which knows nothing but text."""
+
+    def reads_text(self, spec: AnySpec) -> bool:
+        """Say whether a spec reads from CSV, where a number is a text and a blank is nothing."""
+        return any(side_of(path)[0] in self.text_alone for path in spec.paths())
 
     def at(self, path: str) -> list[Any]:
         """Return each record's value at a path; None where it is absent or null."""
         side, inner = side_of(path)
         found: list[Any] = list(self.records if side is None else self.sides[side])
+        if "." in inner and any(type(value) is dict and inner in value for value in found):
+            return [_step(value, inner) for value in found]
         for step in inner.split("."):
             found = [_step(value, step) for value in found]
         return found
@@ -74,8 +80,11 @@ def column_for(name: str, spec: AnySpec, joined: Joined) -> tuple[pl.Series, Fou
         faults = [*faults, ("unknown_value", unknown)]
         column = column.set(unknown, None)
     elif name in NUMBERS or name == "strength":
-        column, faults = numbers_column(values, numbers_as_text=joined.numbers_as_text)
+        column, faults = numbers_column(values, numbers_as_text=joined.reads_text(spec))
         column = _scaled(column, spec)
+        if name == "duration_s":
+            negative = (column < 0).fill_null(value=False)
+            column, faults = column.set(negative, None), [*faults, ("out_of_range", negative)]
     else:
         column, faults = times_column(values, spec)
     return column, found + faults
@@ -90,7 +99,7 @@ def _values(spec: AnySpec, joined: Joined) -> tuple[list[Any], Found]:
             return _filled(spec, joined)
         case FromPath():
             values = joined.at(spec.path)
-            if joined.numbers_as_text and spec.values is not None and "" not in spec.values:
+            if joined.reads_text(spec) and spec.values is not None and "" not in spec.values:
                 values = [None if value == "" else value for value in values]
             return (values, []) if spec.values is None else _mapped(values, spec.values)
         case Messages():
@@ -98,18 +107,13 @@ def _values(spec: AnySpec, joined: Joined) -> tuple[list[Any], Found]:
 
 
 def _mapped(values: list[Any], known: dict[Any, Any]) -> tuple[list[Any], Found]:
-    named = {_written(key): target for key, target in known.items()}
+    named = {written(key): target for key, target in known.items()}
     missing = object()
-    mapped = [None if value is None else named.get(_written(value), missing) for value in values]
+    mapped = [None if value is None else named.get(written(value), missing) for value in values]
     unknown = [value is missing for value in mapped]
     return [None if value is missing else value for value in mapped], [
         ("unknown_value", pl.Series(unknown, dtype=pl.Boolean))
     ]
-
-
-def _written(value: Any) -> str:  # noqa: ANN401
-    """Write a value as the sidecar's YAML would: `true`, not `True`."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _filled(spec: Template, joined: Joined) -> tuple[list[Any], Found]:
@@ -177,7 +181,7 @@ def _strength_statement(spec: AnySpec, joined: Joined) -> dict[str, pl.Series]:
     stated = joined.at(spec.path) if isinstance(spec, FromPath) else [None] * len(joined.records)
     raw = pl.Series(
         "strength_raw",
-        [None if value in {None, ""} else _written(value) for value in map(_plain, stated)],
+        [None if value in {None, ""} else written(value) for value in map(_plain, stated)],
         dtype=pl.String,
     )
     scale = _scale_name(spec)

@@ -11,7 +11,18 @@ from pipeline.core.sidecar.specs import AnySpec
 from schemas.columns import CONSENT_REFS
 
 # What beside texts, verdict and annotator makes a comparison another one, and the field that it is mapped by.
-_OWN = {name: name for name in ("presented_order", "model_a", "model_b", "rubric_version", "created_at")}
+_OWN = {
+    name: name
+    for name in (
+        "presented_order",
+        "annotator_kind",
+        "model_a",
+        "model_b",
+        "policy_version",
+        "rubric_version",
+        "created_at",
+    )
+}
 _OWN["strength_raw"] = "strength"
 
 

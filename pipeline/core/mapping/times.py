@@ -24,7 +24,10 @@ def times_column(values: list[Any], spec: AnySpec) -> tuple[pl.Series, Found]:
     texts = pl.Series(stated, dtype=pl.String)
     read = _read(texts, pattern)
     bad = texts.is_not_null() & read.is_null()
-    return read, [("wrong_type", pl.Series(wrong, dtype=pl.Boolean)), ("bad_time", bad)]
+    micros = read.dt.timestamp("us")
+    beyond = ~micros.is_between(_EARLIEST, _LATEST).fill_null(value=True)
+    found = [("wrong_type", pl.Series(wrong, dtype=pl.Boolean)), ("bad_time", bad), ("out_of_range", beyond)]
+    return read.set(beyond, None), found
 
 
 def _read(texts: pl.Series, pattern: str | None) -> pl.Series:
@@ -32,20 +35,22 @@ def _read(texts: pl.Series, pattern: str | None) -> pl.Series:
         aware = "%z" in pattern or "%:z" in pattern
         read = texts.str.to_datetime(pattern, time_unit="us", strict=False, time_zone="UTC" if aware else None)
         return read.dt.replace_time_zone("UTC") if read.dtype == pl.Datetime("us") else read.cast(INSTANT)
-    shapes = pl.DataFrame(
-        {"text": texts.str.strip_chars().str.replace(r"[zZ]$", "+00:00").str.replace(" ", "T", literal=True)}
-    )
     text = pl.col("text")
-    aware_shape = text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", strict=False, time_zone="UTC")
-    naive = [
-        text.str.to_datetime(shape, time_unit="us", strict=False).dt.replace_time_zone("UTC")
-        for shape in ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
-    ]
+    spelt = (
+        text.str.strip_chars().str.replace(r"^(\d{4}-\d\d-\d\d)[ t]", "${1}T").str.replace(r" ?([zZ]|UTC)$", "+00:00")
+    )
+    # Hours alone, and hours and minutes without a colon, are offsets too.
+    spelt = spelt.str.replace(r"(T.*[+-]\d\d)$", "${1}:00").str.replace(r"(T.*[+-]\d\d)(\d\d)$", "${1}:${2}")
+    shapes = pl.DataFrame({"text": texts}).select(pl.when(spelt.str.contains(r"^\d{4}-")).then(spelt).alias("text"))
+    clocks = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
+    zoned = [text.str.to_datetime(f"{clock}%:z", time_unit="us", strict=False, time_zone="UTC") for clock in clocks]
+    naive = [text.str.to_datetime(clock, time_unit="us", strict=False).dt.replace_time_zone("UTC") for clock in clocks]
     day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return shapes.select(pl.coalesce(aware_shape, *naive, day).cast(INSTANT).alias("created_at")).to_series()
+    return shapes.select(pl.coalesce(*zoned, *naive, day).cast(INSTANT).alias("created_at")).to_series()
 
 
 def _from_numbers(values: list[Any], factor: int) -> tuple[pl.Series, Found]:
+    values = [None if value == "" else value for value in values]
     numbers = [_number(value) for value in values]
     wrong = [value is not None and number is None for value, number in zip(values, numbers, strict=True)]
     scaled = [None if number is None else number * factor for number in numbers]

@@ -8,14 +8,15 @@ from typing import Any
 import polars as pl
 from pyarrow import parquet
 
-from pipeline.core.closure import code_digest
 from pipeline.core.digests import NORMALISATION
+from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import read_account
 from pipeline.core.params import read_yaml
 from pipeline.core.project import Project
 from pipeline.core.publishing.content import content_digest, file_digest
 from pipeline.core.sidecar.sidecars import SIDECAR, Source
 from pipeline.core.sidecar.sources import load_sources
+from pipeline.core.tables import scan_table
 from pipeline.core.versions import Version, load_versions
 from schemas.dictionary import schema_digest
 from schemas.vocabulary import SIDES
@@ -31,10 +32,14 @@ def build_facts(
     params = read_yaml(project.params)
     sources = load_sources(project.raw)
     delivered = records_digests(project)
+    if new := [source.name for source in sources if source.name not in delivered]:
+        msg = f"{', '.join(new)}: new since the last ingest; run `pairtrail ingest` and the stages after it"
+        raise PairtrailError(msg)
+    accounts = {**{stage: read_account(project, stage) for stage in STAGES}, "publish": dict(account)}
     return {
         "format": FORMAT,
         "synthetic": all(source.sidecar.synthetic for source in sources),
-        "accounts": {**{stage: read_account(project, stage) for stage in STAGES}, "publish": dict(account)},
+        "accounts": accounts,
         "key_fingerprint": params["ingest"]["key_fingerprint"],
         "normalisation": NORMALISATION,
         "split": {name: params["split"][name] for name in ("epoch", "heldout", "validation")},
@@ -43,13 +48,21 @@ def build_facts(
         "rubrics": _stated(load_versions(project.rubric), folded["rubric_version"]),
         "sources": {source.name: _source(source, delivered) for source in sources},
         "schema_digest": schema_digest(),
-        "code_digest": code_digest([f"pipeline.stages.{stage}" for stage in (*STAGES, "publish")]),
+        "code_digest": _code(accounts),
         "large_roots": large_roots(folded, largest_share),
     }
 
 
+def _code(accounts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Digest the code that made each stage's output: every stage says its own, as DVC may skip the later ones."""
+    return sha256("".join(account["code_digest"] for account in accounts.values()).encode()).hexdigest()
+
+
 def _stated(versions: Mapping[str, Version], used: pl.Series) -> dict[str, dict[str, str]]:
     present = sorted(set(used.unique()))
+    if missing := [name for name in present if name not in versions]:
+        msg = f"{', '.join(missing)}: a version that rows were judged under is no file any more; validate again"
+        raise PairtrailError(msg)
     return {name: {"title": versions[name].front_matter.title, "sha256": versions[name].sha256} for name in present}
 
 
@@ -73,7 +86,7 @@ def records_digests(project: Project) -> dict[str, str]:
     It names what was delivered, however it was cut into files; and as record digests are keyed, it gives nobody a way
     to test a guess about a record's text.
     """
-    records = pl.scan_parquet(project.needs(project.stage("ingest") / "records.parquet", "ingest"))
+    records = scan_table(project.needs(project.stage("ingest") / "records.parquet", "ingest"))
     sorted_digests = pl.col("record_digest").sort().str.join("\n")
     rows = records.group_by("source").agg(sorted_digests).collect().iter_rows()
     return {source: sha256(digests.encode()).hexdigest() for source, digests in rows}

@@ -9,6 +9,7 @@ import polars as pl
 
 from pipeline.core.params import STRICT
 from pipeline.core.publishing.gate import Row, Rule
+from pipeline.core.tables import scan_table
 from schemas.vocabulary import SIDES
 
 
@@ -58,7 +59,7 @@ def _stage(stage: str, account: Mapping[str, Any]) -> Row:
 
 def _side(side: str, manifest: Mapping[str, Any], built: Path) -> Row:
     texts = ("prompt", "chosen", "rejected")
-    pairs = pl.scan_parquet(built / side / "pairs.parquet")
+    pairs = scan_table(built / side / "pairs.parquet")
     faults = pairs.select(
         nulls=pl.sum_horizontal(pl.col(name).null_count() for name in texts),
         empty=pl.sum_horizontal((pl.col(name).str.strip_chars() == "").sum() for name in texts[1:]),
@@ -81,7 +82,7 @@ def _roots(built: Path) -> list[Row]:
 
 
 def _side_roots(folder: Path) -> pl.DataFrame:
-    tables = [pl.scan_parquet(folder / f"{table}.parquet").select("root_id") for table in ("pairs", "ties")]
+    tables = [scan_table(folder / f"{table}.parquet").select("root_id") for table in ("pairs", "ties")]
     return pl.concat(tables).unique().collect()
 
 

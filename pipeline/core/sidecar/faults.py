@@ -16,21 +16,31 @@ def faults_of(source: Source) -> Iterator[str]:
     """Yield every fault of a source's statements, in words that say what to do."""
     if not _NAME.fullmatch(source.name):
         yield f"folder `{source.name}`: a source's name is lower-case letters, digits and _"
-    for pattern in [*source.globs(), *source.sidecar.ignore]:
-        if leaves(pattern):
-            yield f"glob `{pattern}` leaves the source's folder"
-        elif pattern not in source.sidecar.ignore and not source.matching(pattern):
-            yield f"glob `{pattern}` matches no file in {source.folder.name}/"
-    if not source.sidecar.files:
-        yield "`files` names no file"
-    yield from _shared_files(source)
-    yield from _adapter_faults(source)
+    for faults in (_glob_faults, _shared_files, _stray_faults, _join_faults, _adapter_faults):
+        yield from faults(source)
     keys = [entry.key for entry in source.sidecar.fan_out]
     yield from (f"fan_out key `{key}` stands twice" for key in sorted({key for key in keys if keys.count(key) > 1}))
     for ref in source.consent_refs:
         for spec in (ref.subject, ref.consent_id):
             yield from _side_faults(source, "consent_refs", spec)
     yield from sorted({fault for group in source.sidecar.files for fault in _map_faults(source, group)})
+
+
+def _glob_faults(source: Source) -> Iterator[str]:
+    if not source.sidecar.files:
+        yield "`files` names no file"
+    for pattern in [*source.globs(), *source.sidecar.ignore]:
+        if leaves(pattern):
+            yield f"glob `{pattern}` leaves the source's folder"
+        elif pattern not in source.sidecar.ignore and not source.matching(pattern):
+            yield f"glob `{pattern}` matches no file in {source.folder.name}/"
+
+
+def _join_faults(source: Source) -> Iterator[str]:
+    for name, join in source.sidecar.join.items():
+        for path in (join.on, join.key):
+            if side_of(path)[0] is not None:
+                yield f"join `{name}`: `{path}` must be a path of the record itself, without a side"
 
 
 def _shared_files(source: Source) -> Iterator[str]:
@@ -84,6 +94,8 @@ def _misfits(name: str, spec: AnySpec) -> Iterator[str]:
         yield f"field `{name}`: `scale` fits `strength` alone"
     if (spec.unit is not None or spec.format is not None) and name != "created_at":
         yield f"field `{name}`: `unit` and `format` fit `created_at` alone"
+    if spec.format is not None and ("%Z" in spec.format or not any(year in spec.format for year in ("%Y", "%F", "%s"))):
+        yield f"field `{name}`: `format` needs a year (%Y), and a zone as an offset (%z): names of zones are not read"
     if spec.values is not None and name in {"prompt", "created_at", *TEXTS, *NUMBERS}:
         yield f"field `{name}`: `values` fits labels, choices and `strength`"
 
@@ -98,3 +110,14 @@ def _adapter_faults(source: Source) -> Iterator[str]:
         yield f"field `{name}`: adapter {source.sidecar.adapter} reads it from the record; take it out"
     if source.sidecar.join:
         yield f"`join`: adapter {source.sidecar.adapter} reads no side files; take it out"
+
+
+def _stray_faults(source: Source) -> Iterator[str]:
+    """Find files that would be skipped in silence, and folders that lead out of the source's own."""
+    for path in source.unmatched():
+        yield f"{source.relative(path)} is matched by no glob; add it to `files`, `join` or `ignore`"
+    for path in sorted(source.folder.rglob("*")):
+        if path.is_symlink() and path.is_dir():
+            yield f"{source.relative(path)} is a link to a folder; put the files themselves here"
+        if not path.name.isprintable():
+            yield f"a file's name in {source.name}/ is not plain text; rename it"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, StringConstraints
 
 from pipeline.core.params import STRICT
 from pipeline.core.sidecar.specs import AnySpec, Constant, Spec, VersionSpec, side_of
@@ -16,15 +16,20 @@ SIDECAR = "source.yaml"
 _BESIDE = (SIDECAR, ".gitignore", "*.dvc")
 
 
+# A blank states nothing.
+Stated = Annotated[str, StringConstraints(pattern=r"\S")]
+Purpose = Annotated[str, StringConstraints(pattern=r"^\S+$")]
+
+
 @dataclass(frozen=True, slots=True)
 class Consent:
     """What a source states about the legal basis of its use."""
 
     __pydantic_config__ = STRICT
-    basis: str
-    purposes: list[str]
+    basis: Stated
+    purposes: list[Purpose]
     roles: list[Literal["prompt_author", "annotator", "third_party", "publisher"]]
-    statement: str
+    statement: Stated
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +104,10 @@ class Sidecar:
     __pydantic_config__ = STRICT
     synthetic: bool
     adapter: str
-    license: str
-    attribution: str
-    collected_by: str
-    approved_by: str
+    license: Stated
+    attribution: Stated
+    collected_by: Stated
+    approved_by: Stated
     policy_version: VersionSpec
     rubric_version: VersionSpec
     consent: Annotated[Consent | None, BeforeValidator(_as_consent)]
@@ -161,6 +166,12 @@ class Source:
         """Return the format that a group's or a join's files are declared to have."""
         return group.format or self.sidecar.format
 
+    def text_alone(self, group: Group) -> frozenset[str | None]:
+        """Return what is CSV among a group's records (None) and the sides."""
+        formats: dict[str | None, Format] = {name: self.format(join) for name, join in self.sidecar.join.items()}
+        formats[None] = self.format(group)
+        return frozenset(name for name, declared in formats.items() if declared in {"csv", "tsv"})
+
     def files(self, group: Group) -> list[Path]:
         """Return the group's raw files, sorted by path."""
         return self.matching(group.glob)
@@ -169,7 +180,10 @@ class Source:
         """Return the folder's files that match a glob, sorted by path; a glob that leaves the folder matches none."""
         if leaves(pattern):
             return []
-        found = (path for path in self.folder.glob(pattern) if path.is_file() and path.name != SIDECAR)
+        try:
+            found = [path for path in self.folder.glob(pattern) if path.is_file() and path.name != SIDECAR]
+        except (ValueError, IndexError, NotImplementedError):
+            return []
         return sorted(path for path in found if not any(path.match(beside) for beside in _BESIDE))
 
     def unmatched(self) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 from string import Formatter
 from typing import Annotated, Any, Literal
 
@@ -81,6 +82,10 @@ def as_spec(content: Any) -> AnySpec:  # noqa: ANN401
     """Turn parsed YAML into a spec: a bare string is a path, a mapping is told by its first key."""
     if isinstance(content, str):
         return FromPath(content)
+    values = content.get("values") if isinstance(content, dict) else None
+    if isinstance(values, dict) and len({written(key) for key in values}) < len(values):
+        msg = "values: two keys are written alike, such as 1 and '1'"
+        raise ValueError(msg)
     kind = next((kind for key, kind in _KINDS.items() if isinstance(content, dict) and key in content), None)
     if kind is None:
         msg = f"a field is a path, or a mapping with one of {', '.join(_KINDS)}"
@@ -100,12 +105,17 @@ def as_spec(content: Any) -> AnySpec:  # noqa: ANN401
 def _whole(template: Template) -> None:
     """Refuse a template with a brace too many, or with a placeholder that names no path."""
     try:
-        named = all(template.paths())
+        named = all(template.paths()) and not any(part[3] for part in Formatter().parse(template.template))
     except ValueError:
         named = False
     if not named:
         msg = "template: placeholders are paths in braces, `{like.this}`; a brace itself is written twice, `{{`"
         raise ValueError(msg)
+
+
+def written(value: Any) -> str:  # noqa: ANN401
+    """Write a value as YAML does: `true`, not `True`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def as_version(content: Any) -> AnySpec:  # noqa: ANN401
@@ -114,7 +124,7 @@ def as_version(content: Any) -> AnySpec:  # noqa: ANN401
 
 
 def _rising(scale: list[float]) -> bool:
-    return len(scale) == 2 and scale[0] < scale[1]  # noqa: PLR2004
+    return len(scale) == 2 and all(map(isfinite, scale)) and scale[0] < scale[1]  # noqa: PLR2004
 
 
 Spec = Annotated[AnySpec, BeforeValidator(as_spec)]
