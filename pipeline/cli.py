@@ -1,7 +1,6 @@
 """`pairtrail`: parse, call one function, print. Heavy imports wait until a command needs them."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,9 +28,6 @@ def main() -> None:
         app()
     except PairtrailError as error:
         sys.stderr.write(f"pairtrail: {error}\n")
-        sys.exit(1)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import StringConstraints
 
 from pipeline.core.errors import PairtrailError
 from pipeline.core.params import STRICT, build, parse_yaml, read_text
@@ -17,7 +20,7 @@ class FrontMatter:
     __pydantic_config__ = STRICT
     version: str
     title: str
-    effective: str
+    effective: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
     approved_by: str
     synthetic: bool = False
 
