@@ -1,6 +1,7 @@
 """Params: YAML to frozen dataclasses, where every fault is named and nothing is guessed."""
 
 from dataclasses import FrozenInstanceError, dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,29 @@ def test_broken_yaml_is_told_by_file_and_line(text: bytes, told: str, tmp_path: 
         read_yaml(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert told in str(caught.value)
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise("abcdefgh")
+)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 2026-99-99", "a: " + "[" * 3000, "a: &a [*a]", BOMB], ids=["no such day", "deep", "endless", "bomb"]
+)
+def test_hostile_yaml_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "source.yaml"
+    path.write_text(text)
+    with pytest.raises(PairtrailError, match=r"source\.yaml: "):
+        read_yaml(path)
+
+
+def test_limits_that_leave_nothing_are_refused(project: Built) -> None:
+    project.set_params(ingest={"record_bytes": 0}, publish={"largest_root_share": float("nan")})
+    with pytest.raises(PairtrailError) as caught:
+        check(project, [project.params])
+    assert "record_bytes must be at least" in str(caught.value)
+    assert "largest_root_share nan" in str(caught.value)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

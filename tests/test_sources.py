@@ -141,6 +141,52 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"fields": {**FIELDS, "preference": {"path": "preference", "values": {"l": "left", "a": "a"}}}},
         "field `preference`: `left` is not one of a, b, tie, both_bad",
     ),
+    "messages for a label": ({"fields": {**FIELDS, "category": {"messages": "q"}}}, "`messages` fits `prompt` alone"),
+    "a scale for a label": (
+        {"fields": {**FIELDS, "category": {"path": "q", "scale": [0, 1]}}},
+        "fits `strength` alone",
+    ),
+    "a unit for a label": (
+        {"fields": {**FIELDS, "category": {"path": "q", "unit": "seconds"}}},
+        "`unit` and `format` fit `created_at` alone",
+    ),
+    "a zone's name": ({"fields": {**FIELDS, "created_at": {"path": "t", "format": "%Y %Z"}}}, "names of zones are not"),
+    "a time without a year": ({"fields": {**FIELDS, "created_at": {"path": "t", "format": "%H:%M"}}}, "needs a year"),
+    "a map for a text": (
+        {"fields": {**FIELDS, "response_a": {"path": "a", "values": {"x": "y"}}}},
+        "`values` fits labels, choices and `strength`",
+    ),
+    "a map that says one key twice": (
+        {"fields": {**FIELDS, "preference": {"path": "p", "values": {1: "a", "1": "b"}}}},
+        "two keys are written alike",
+    ),
+    "a scale without end": (
+        {"fields": {**FIELDS, "strength": {"path": "s", "scale": [0, float("inf")]}}},
+        "strength",
+    ),
+    "a template's conversion": ({"fields": {**FIELDS, "prompt": {"template": "{prompt!r}"}}}, "template"),
+    "a join's key with a side": (
+        {"join": {"t": {"glob": "x.jsonl", "key": "t:id", "on": "id"}}},
+        "`t:id` must be a path of the record itself",
+    ),
+    "what an adapter reads by itself": (
+        {"adapter": "hh_rlhf"},
+        "field `prompt`: adapter hh_rlhf reads it from the record; take it out",
+    ),
+    "a join that an adapter ignores": (
+        {"adapter": "hh_rlhf", "join": {"t": {"glob": "x.jsonl", "key": "id", "on": "id"}}},
+        "adapter hh_rlhf reads no side files",
+    ),
+    "a fan-out key twice": (
+        {"fan_out": [{"key": "k", "fields": {}}, {"key": "k", "fields": {}}]},
+        "fan_out key `k` stands twice",
+    ),
+    "a blank statement": ({"attribution": " "}, "`attribution`"),
+    "a purpose of two words": (
+        {"consent": {**SIDECAR["consent"], "purposes": ["ai-alignment ai-evaluation"]}},
+        "`consent.purposes.0`",
+    ),
+    "a glob that is none": ({"files": ["*.jsonl", "***"]}, "glob `***` matches no file"),
     "unknown side": ({"fields": {**FIELDS, "prompt": "texts:q"}}, "`texts:q` reads side `texts`, but `join` has none"),
     "unknown kind of value": (
         {"fields": {**FIELDS, "prompt": {"pth": "q"}}},

@@ -117,7 +117,7 @@ def test_a_stage_depends_on_exactly_the_files_that_it_reads(
 def test_a_stage_depends_on_the_code_that_it_runs(
     stage: str, seen: dict[str, tuple[set[str], set[str]]], awkward: Built
 ) -> None:
-    ran = seen[stage][1]
+    ran = {name for name in seen[stage][1] if not name.startswith(".venv/")}
     assert f"pipeline/stages/{stage}.py" in ran
     assert ran <= set(deps_of(awkward.root)[stage])
 

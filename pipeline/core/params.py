@@ -55,6 +55,11 @@ def parse_yaml(text: str, where: str = "YAML") -> Any:  # noqa: ANN401
     raise PairtrailError(msg)
 
 
+def written(value: Any) -> str:  # noqa: ANN401
+    """Write a value as YAML does: `true`, not `True`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _bounded(content: Any, where: str) -> Any:  # noqa: ANN401
     """Refuse content that repeats itself through aliases beyond any sidecar's size, or without end."""
     waiting, seen = [content], 0
@@ -63,6 +68,9 @@ def _bounded(content: Any, where: str) -> Any:  # noqa: ANN401
         seen += 1
         if seen > _MOST_VALUES:
             msg = f"{where}: more than {_MOST_VALUES:,} values; are aliases repeating each other?"
+            raise PairtrailError(msg)
+        if isinstance(one, dict) and len({written(key) for key in one}) < len(one):
+            msg = f"{where}: two keys are written alike, such as 1 and '1'"
             raise PairtrailError(msg)
         waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
     return content

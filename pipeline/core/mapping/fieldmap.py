@@ -12,8 +12,9 @@ import polars as pl
 from pipeline.core.mapping.candidates import Found
 from pipeline.core.mapping.messages import messages_column, user_messages
 from pipeline.core.mapping.times import times_column
+from pipeline.core.params import written
 from pipeline.core.sidecar.fields import CHOICES, LABELS, NEEDED, NUMBERS, TEXTS
-from pipeline.core.sidecar.specs import AnySpec, Constant, FromPath, Messages, Template, side_of, written
+from pipeline.core.sidecar.specs import AnySpec, Constant, FromPath, Messages, Template, side_of
 
 _LARGEST = 2**63 - 1
 

@@ -82,10 +82,6 @@ def as_spec(content: Any) -> AnySpec:  # noqa: ANN401
     """Turn parsed YAML into a spec: a bare string is a path, a mapping is told by its first key."""
     if isinstance(content, str):
         return FromPath(content)
-    values = content.get("values") if isinstance(content, dict) else None
-    if isinstance(values, dict) and len({written(key) for key in values}) < len(values):
-        msg = "values: two keys are written alike, such as 1 and '1'"
-        raise ValueError(msg)
     kind = next((kind for key, kind in _KINDS.items() if isinstance(content, dict) and key in content), None)
     if kind is None:
         msg = f"a field is a path, or a mapping with one of {', '.join(_KINDS)}"
@@ -111,11 +107,6 @@ def _whole(template: Template) -> None:
     if not named:
         msg = "template: placeholders are paths in braces, `{like.this}`; a brace itself is written twice, `{{`"
         raise ValueError(msg)
-
-
-def written(value: Any) -> str:  # noqa: ANN401
-    """Write a value as YAML does: `true`, not `True`."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def as_version(content: Any) -> AnySpec:  # noqa: ANN401
