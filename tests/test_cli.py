@@ -268,7 +268,7 @@ def test_every_command_is_explained_with_an_example() -> None:
     for callback in callbacks:
         assert callback
         assert callback.__doc__
-        assert re.search(r"\n    Example: pairtrail [a-z]", callback.__doc__)
+        assert re.search(r"\n\s*Example: pairtrail [a-z]", callback.__doc__)
 
 
 def test_our_error_is_one_small_exception() -> None:

@@ -186,7 +186,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"consent": {**SIDECAR["consent"], "purposes": ["ai-alignment ai-evaluation"]}},
         "`consent.purposes.0`",
     ),
-    "a glob that is none": ({"files": ["*.jsonl", "***"]}, "glob `***` matches no file"),
+    "a glob that is none": ({"files": ["*.jsonl", "**.nothing"]}, "glob `**.nothing` matches no file"),
     "unknown side": ({"fields": {**FIELDS, "prompt": "texts:q"}}, "`texts:q` reads side `texts`, but `join` has none"),
     "unknown kind of value": (
         {"fields": {**FIELDS, "prompt": {"pth": "q"}}},
