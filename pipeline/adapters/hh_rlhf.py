@@ -32,8 +32,8 @@ def read(source: Source, reader: Reader) -> Iterator[tuple[Path, Batch]]:
 
 
 def _batch(source: Source, group: Group, raw: RawBatch) -> Batch:
-    rows = [row for row, reason in zip(raw.rows, raw.reasons, strict=True) if reason is None]
-    joined = Joined([value for value in raw.values if value is not None], {}, source.text_alone(group))
+    rows, records = raw.decoded()
+    joined = Joined(records, {}, source.text_alone(group))
     frames = [_variant(source, rows, joined, fan_out, specs) for fan_out, specs in source.variants(group)]
     return Batch(record_outcomes(raw), pl.concat(frames))
 

@@ -26,8 +26,7 @@ def read(source: Source, reader: Reader) -> Iterator[tuple[Path, Batch]]:
 
 
 def _batch(source: Source, group: Group, raw: RawBatch, sides: dict[str, Side]) -> Batch:
-    rows = [row for row, reason in zip(raw.rows, raw.reasons, strict=True) if reason is None]
-    records = [value for value in raw.values if value is not None]
+    rows, records = raw.decoded()
     found = {name: _looked_up(side, records) for name, side in sides.items()}
     contents = {name: [None if one is None else one.content for one in column] for name, column in found.items()}
     joined = Joined(records, contents, source.text_alone(group))

@@ -13,7 +13,7 @@ from pipeline.core.mapping.fieldmap import Joined
 from pipeline.core.params import read_yaml, section
 from pipeline.core.project import Project
 from pipeline.core.raw.rawfiles import read_batches
-from pipeline.core.sidecar.sidecars import SIDECAR, Group, Source
+from pipeline.core.sidecar.sidecars import SIDECAR, Format, Group, Source
 from pipeline.core.sidecar.sources import load_source, load_sources, source_folders
 from pipeline.core.sidecar.specs import AnySpec, FromPath, side_of
 from pipeline.core.versions import load_versions
@@ -136,11 +136,11 @@ def source_faults(path: Path) -> list[str]:
 
 
 def _map_faults(source: Source, group: Group) -> list[str]:
-    records = _first_records(source, source.files(group), source.format(group))
+    records = _first_records(source.files(group), source.format(group))
     if not records:
         return ["no record can be read"]
     sides = {
-        name: _first_records(source, source.matching(join.glob), source.format(join))
+        name: _first_records(source.matching(join.glob), source.format(join))
         for name, join in source.sidecar.join.items()
     }
     keys = [(f"join.{name}.on", records, join.on) for name, join in source.sidecar.join.items()]
@@ -157,7 +157,7 @@ def _map_faults(source: Source, group: Group) -> list[str]:
     return sorted(set(faults))
 
 
-def _first_records(source: Source, files: list[Path], declared: Any) -> list[dict[str, Any]]:  # noqa: ANN401, ARG001
+def _first_records(files: list[Path], declared: Format) -> list[dict[str, Any]]:
     values = (value for path in files for batch in read_batches(path, declared, _no_digest) for value in batch.values)
     return list(islice((value for value in values if value is not None), _LOOKED_AT))
 

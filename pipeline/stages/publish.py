@@ -21,6 +21,7 @@ from pipeline.core.publishing.gate import run_gate
 from pipeline.core.publishing.manifest import build_facts, published_files
 from pipeline.core.publishing.quality import Limits, aggregates, rules
 from pipeline.core.publishing.texts import as_pairs, as_ties, with_texts
+from pipeline.core.references import purposes
 from pipeline.core.tables import Spill, parts_for, scan_table, whole_folder, write_json, write_sorted, write_text
 from schemas.columns import dtypes
 from schemas.published import PAIRS, TIES, VOTES
@@ -72,8 +73,7 @@ def run(project: Project) -> str:
 def _verdicts(project: Project, params: Params) -> pl.DataFrame:
     """Read the thin columns of what split kept, oriented, with side, purposes and whether each is folded."""
     split = scan_table(project.needs(project.decisions("split"), "split")).filter(pl.col("drop_reason").is_null())
-    purposes = scan_table(project.needs(project.decisions("validate"), "validate")).select("comparison_id", "purposes")
-    kept = split.select("comparison_id", "side").join(purposes, on="comparison_id", how="left")
+    kept = split.select("comparison_id", "side").join(purposes(project), on="comparison_id", how="left")
     thin = scan_comparisons(project).select(THIN).join(kept, on="comparison_id", how="inner").collect()
     unknown = sorted(set(thin["license"].unique()) - set(params.licenses_strictest_last))
     if unknown:

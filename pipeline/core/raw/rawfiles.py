@@ -49,6 +49,11 @@ class RawBatch:
     values: list[dict[str, Any] | None] = field(default_factory=list)
     reasons: list[str | None] = field(default_factory=list)
 
+    def decoded(self) -> tuple[list[int], list[dict[str, Any]]]:
+        """Return the numbers and values of the records that could be decoded."""
+        rows = [row for row, reason in zip(self.rows, self.reasons, strict=True) if reason is None]
+        return rows, [value for value in self.values if value is not None]
+
 
 def read_batches(
     path: Path, declared: Declared, digest: Callable[[bytes], str], limits: Limits = Limits()
