@@ -8,7 +8,7 @@ from tests.building import ROOT
 
 DOCS = ROOT / "docs"
 REAL_README = ROOT / "tests/real_sources/README.md"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), REAL_README]
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), REAL_README]
 
 FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)

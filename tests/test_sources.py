@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.adapters import adapter_names
+from pipeline.adapters import adapter_for, adapter_names
 from pipeline.core.errors import PairtrailError
 from pipeline.core.sidecar.sources import load_source, load_sources
 from pipeline.lineage.sources import sources
@@ -24,7 +24,7 @@ def put(project: Built, text: str | bytes) -> Path:
 
 def refusal(path: Path) -> str:
     with pytest.raises(PairtrailError) as caught:
-        load_source(path)
+        adapter_for(load_source(path))
     return str(caught.value)
 
 
@@ -173,10 +173,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"adapter": "hh_rlhf"},
         "field `prompt`: adapter hh_rlhf reads it from the record; take it out",
     ),
-    "a join that an adapter ignores": (
-        {"adapter": "hh_rlhf", "join": {"t": {"glob": "x.jsonl", "key": "id", "on": "id"}}},
-        "adapter hh_rlhf reads no side files",
-    ),
+    "options that an adapter does not have": ({"options": {"cap": 3}}, "adapter records has none"),
     "a fan-out key twice": (
         {"fan_out": [{"key": "k", "fields": {}}, {"key": "k", "fields": {}}]},
         "fan_out key `k` stands twice",
@@ -233,6 +230,14 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_sidecar_s_fault_is_explained(name: str, project: Built) -> None:
     changes, told = FAULTS[name]
     assert told in refused(project, **changes)
+
+
+def test_a_join_that_an_adapter_ignores_is_refused(project: Built) -> None:
+    files = {"x.jsonl": lines(record()), "t.json": lines(record())}
+    join = {"t": {"glob": "t.json", "key": "id", "on": "id"}}
+    fields = {"annotator": {"constant": None}, "annotator_kind": {"constant": "human"}}
+    project.source("s", files, adapter="hh_rlhf", fields=fields, join=join)
+    assert "adapter hh_rlhf reads no side files" in refusal(project.raw / "s" / "source.yaml")
 
 
 def test_every_fault_of_a_map_is_told_at_once(project: Built) -> None:

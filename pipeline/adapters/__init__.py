@@ -1,25 +1,32 @@
 """Raw file -> candidates: one file per raw shape, found by its file name.
 
-An adapter is a module with `read(source, reader)`. It yields `(raw file, Batch)`, all batches of a file in a row, and
-reads raw files through `reader` alone.
+An adapter is a module with `NEEDS`, `FILLS`, `USES` and `read(file)`, which yields one raw file in bounded
+batches. Where it has settings of its own, a frozen dataclass `Options` says what the sidecar's `options` may hold.
 """
 
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 from pkgutil import iter_modules
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from pipeline.core.errors import PairtrailError
-from pipeline.core.mapping.candidates import Batch, Reader
-from pipeline.core.sidecar.sidecars import Source
+from pipeline.core.mapping.candidates import Batch, RawFile
+from pipeline.core.params import build
+from pipeline.core.sidecar.sidecars import SIDECAR, Source
 
 
 class Adapter(Protocol):
     """What every adapter module offers."""
 
-    def read(self, source: Source, reader: Reader) -> Iterator[tuple[Path, Batch]]:
-        """Yield the source's raw files, in bounded batches."""
+    NEEDS: tuple[str, ...]
+    """The fields that a sidecar must map."""
+    FILLS: tuple[str, ...]
+    """The fields that the adapter reads from the records by itself, so that a sidecar must not map them."""
+    USES: tuple[str, ...]
+    """Which of the sidecar's `join` and `fan_out` the adapter obeys."""
+
+    def read(self, file: RawFile) -> Iterator[Batch]:
+        """Yield one raw file in bounded batches."""
         ...
 
 
@@ -29,9 +36,39 @@ def adapter_names() -> list[str]:
 
 
 def adapter_for(source: Source) -> Adapter:
-    """Return the adapter module that a sidecar names."""
+    """Return the adapter module that a sidecar names; raises PairtrailError where the sidecar does not suit it."""
     name = source.sidecar.adapter
     if name not in adapter_names():
         msg = f"{source.name}: unknown adapter `{name}` (known: {', '.join(adapter_names())})"
         raise PairtrailError(msg)
-    return cast("Adapter", import_module(f"{__name__}.{name}"))
+    adapter = cast("Adapter", import_module(f"{__name__}.{name}"))
+    options_of(source, adapter)
+    if faults := sorted(set(_faults(source, adapter))):
+        raise PairtrailError("\n".join([f"{source.folder / SIDECAR}:", *(f"  {fault}" for fault in faults)]))
+    return adapter
+
+
+def options_of(source: Source, adapter: Adapter) -> Any:  # noqa: ANN401
+    """Build the adapter's `Options` from a sidecar; None where the adapter has none."""
+    where = f"{source.folder / SIDECAR}: options"
+    if kind := getattr(adapter, "Options", None):
+        return build(kind, source.sidecar.options, where)
+    if source.sidecar.options:
+        msg = f"{where}: adapter {source.sidecar.adapter} has none; take them out"
+        raise PairtrailError(msg)
+    return None
+
+
+def _faults(source: Source, adapter: Adapter) -> Iterator[str]:
+    name = source.sidecar.adapter
+    maps = [set(specs) for group in source.sidecar.files for _, specs in source.variants(group)]
+    mapped = set().union(*maps)
+    for field in adapter.NEEDS:
+        if not all(field in found for found in maps):
+            yield f"field `{field}` is not mapped: give a path, or {{constant: ...}} (null where nobody can say)"
+    for field in sorted(mapped & set(adapter.FILLS)):
+        yield f"field `{field}`: adapter {name} reads it from the record; take it out"
+    if source.sidecar.join and "join" not in adapter.USES:
+        yield f"`join`: adapter {name} reads no side files; take it out"
+    if source.sidecar.fan_out and "fan_out" not in adapter.USES:
+        yield f"`fan_out`: adapter {name} finds the comparisons of a record by itself; take it out"

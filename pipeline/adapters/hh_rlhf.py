@@ -5,15 +5,14 @@ the LAST assistant turn, which must be the same in both; the response is that tu
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import polars as pl
 
-from pipeline.core.mapping.candidates import Batch, Found, Reader, assemble
+from pipeline.core.mapping.candidates import Batch, Found, RawFile, assemble
 from pipeline.core.mapping.fieldmap import Joined, column_for, columns_for
 from pipeline.core.mapping.statements import consent_column, own_statements, record_outcomes
 from pipeline.core.raw.rawfiles import RawBatch
-from pipeline.core.sidecar.sidecars import Group, Source
+from pipeline.core.sidecar.sidecars import Source
 from pipeline.core.sidecar.specs import AnySpec, FromPath
 from schemas.columns import MESSAGES
 
@@ -23,33 +22,39 @@ _TURN = r"\n\n(Human|Assistant):"
 _MARK = "\x00"
 
 
-def read(source: Source, reader: Reader) -> Iterator[tuple[Path, Batch]]:
-    """Yield each file's records with one candidate each: response a is the chosen one."""
-    for group in source.sidecar.files:
-        for path in source.files(group):
-            for raw in reader(path, source.format(group)):
-                yield path, _batch(source, group, raw)
+NEEDS = ("annotator", "annotator_kind")
+FILLS = ("prompt", "response_a", "response_b", "preference", "presented_order")
+USES = ("fan_out",)
 
 
-def _batch(source: Source, group: Group, raw: RawBatch) -> Batch:
-    rows, records = raw.decoded()
-    joined = Joined(records, {}, source.text_alone(group))
-    frames = [_variant(source, rows, joined, fan_out, specs) for fan_out, specs in source.variants(group)]
+def read(file: RawFile) -> Iterator[Batch]:
+    """Yield a file's records with one candidate each: response a is the chosen one."""
+    for raw in file.batches():
+        yield _batch(file, raw)
+
+
+def _batch(file: RawFile, raw: RawBatch) -> Batch:
+    rows, digests, records = raw.decoded()
+    joined = Joined(records, {}, file.source.text_alone(file.group))
+    frames = [
+        assemble(rows, digests, fan_out, *_variant(file.source, len(rows), joined, specs))
+        for fan_out, specs in file.variants()
+    ]
     return Batch(record_outcomes(raw), pl.concat(frames))
 
 
 def _variant(
-    source: Source, rows: list[int], joined: Joined, fan_out: str | None, specs: dict[str, AnySpec]
-) -> pl.DataFrame:
+    source: Source, height: int, joined: Joined, specs: dict[str, AnySpec]
+) -> tuple[dict[str, pl.Series], Found]:
     columns, found = columns_for(specs, joined)
     chosen, chosen_faults = column_for("response_a", FromPath("chosen"), joined)
     rejected, rejected_faults = column_for("response_b", FromPath("rejected"), joined)
     texts, text_faults = transcripts(chosen, rejected)
     columns |= texts
-    columns["preference"] = pl.Series(["a"] * len(rows), dtype=pl.String)
+    columns["preference"] = pl.Series(["a"] * height, dtype=pl.String)
     columns["consent_refs"], ref_faults = consent_column(source.consent_refs, joined)
-    columns["own"] = own_statements(specs, columns, len(rows))
-    return assemble(rows, fan_out, columns, found + chosen_faults + rejected_faults + ref_faults + text_faults)
+    columns["own"] = own_statements(specs, columns, height)
+    return columns, found + chosen_faults + rejected_faults + ref_faults + text_faults
 
 
 def transcripts(chosen: pl.Series, rejected: pl.Series) -> tuple[dict[str, pl.Series], Found]:

@@ -154,6 +154,16 @@ class Spill:
 
 
 @contextmanager
+def spilling(folder: Path) -> Iterator[Path]:
+    """Give a folder for what does not fit into memory, emptied before (a kill may have left texts there) and after."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def whole_folder(place: Path) -> Iterator[Path]:
     """Give a folder beside `place` to write into; at the end it takes the place of the old one, or nothing changes."""
     built, old = (place.with_name(f".{place.name}.{suffix}") for suffix in ("part", "old"))

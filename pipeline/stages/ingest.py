@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +10,30 @@ import polars as pl
 from pipeline.adapters import adapter_for
 from pipeline.core.accounts import must_add_up, tally, tally_by
 from pipeline.core.closure import code_digest
+from pipeline.core.deliveries import delivered, outcomes_of, side_parts_of
 from pipeline.core.digests import keyed_digest_bytes
 from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import copies_elsewhere, shard_name
 from pipeline.core.keys import load_key
-from pipeline.core.mapping.candidates import Batch, Reader
+from pipeline.core.mapping.candidates import PARTS, Batch, RawFile, Reading
 from pipeline.core.mapping.identify import identify
+from pipeline.core.mapping.sides import side_account, side_files
 from pipeline.core.params import STRICT, section
 from pipeline.core.progress import track
 from pipeline.core.project import Project
 from pipeline.core.raw.rawfiles import Limits, RawBatch, read_batches
 from pipeline.core.sidecar.sidecars import Format, Source
 from pipeline.core.sidecar.sources import load_sources
-from pipeline.core.tables import Spill, parts_for, scan_table, whole_folder, write_json, write_sorted, write_table
+from pipeline.core.tables import (
+    Spill,
+    parts_for,
+    scan_table,
+    spilling,
+    whole_folder,
+    write_json,
+    write_sorted,
+    write_table,
+)
 from schemas.columns import dtypes
 from schemas.comparisons import COMPARISONS
 from schemas.ingested import OCCURRENCES, OUTCOMES, QUARANTINE, RECORDS
@@ -55,9 +64,8 @@ class _Build:
     """What every file of one run is ingested with."""
 
     key: str
-    reader: Reader
+    reading: Reading
     shards: Path
-    spill: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +84,10 @@ def run(project: Project) -> str:
     sources = load_sources(project.raw)
     key = load_key(project.root, params.key_fingerprint, [s.name for s in sources if not s.sidecar.synthetic])
     files = sum(len(source.files(group)) for source in sources for group in source.sidecar.files)
-    with whole_folder(project.stage("ingest")) as built:
+    with whole_folder(project.stage("ingest")) as built, spilling(project.spill / "ingest") as spill:
         shards = built / project.shards.name
         shards.mkdir()
-        build = _Build(key, _reader(key, params), shards, project.spill / "ingest")
+        build = _Build(key, _reading(key, params, spill), shards)
         steps = (account for source in sources for account in _ingest_source(source, build))
         accounts = list(track(steps, "ingest", files))
         tables = _tables(accounts)
@@ -90,13 +98,13 @@ def run(project: Project) -> str:
     return _summary(account)
 
 
-def _reader(key: str, params: Params) -> Reader:
+def _reading(key: str, params: Params, spill: Path) -> Reading:
     limits = Limits(record_bytes=params.record_bytes, depth=params.record_depth)
 
-    def read(path: Path, declared: Format) -> Iterator[RawBatch]:
+    def batches(path: Path, declared: Format) -> Iterator[RawBatch]:
         return read_batches(path, declared, lambda raw: keyed_digest_bytes(key, raw), limits)
 
-    return read
+    return Reading(batches, spill)
 
 
 _TABLES = {
@@ -107,12 +115,17 @@ _TABLES = {
 
 
 def _ingest_source(source: Source, build: _Build) -> Iterator[FileAccount]:
-    for path, group in groupby(adapter_for(source).read(source, build.reader), key=itemgetter(0)):
-        yield _ingest_file(source, path, (batch for _, batch in group), build)
+    adapter = adapter_for(source)
+    for path in side_files(source):
+        yield _ingest_file(source, path, iter([side_account(source, path, build.reading)]), build)
+    for group in source.sidecar.files:
+        for path in source.files(group):
+            yield _ingest_file(source, path, adapter.read(RawFile(source, group, path, build.reading)), build)
 
 
 def _ingest_file(source: Source, path: Path, batches: Iterator[Batch], build: _Build) -> FileAccount:
-    spill = Spill(build.spill, "comparison_id", parts_for(path.stat().st_size * _UNPACKED))
+    folder = build.reading.spill / shard_name(source.relative(path))
+    spill = Spill(folder, "comparison_id", parts_for(path.stat().st_size * _UNPACKED))
     place = {"source": pl.lit(source.name), "source_file": pl.lit(source.relative(path))}
     records, quarantine, occurrences, candidates = [], [], [], 0
     for batch in batches:
@@ -130,12 +143,13 @@ def _ingest_file(source: Source, path: Path, batches: Iterator[Batch], build: _B
 
 def _parted(batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the candidates that can be written, and the quarantine rows of the others and of whole records."""
-    digests = batch.records.select("source_row", "record_digest")
-    found = batch.candidates.join(digests, on="source_row", how="left", maintain_order="left")
-    whole = batch.records.filter(pl.col("outcome") == "quarantined").with_columns(fan_out=pl.lit(None, pl.String))
-    columns = ["source_row", "fan_out", "reason", "record_digest"]
+    whole = batch.records.filter(pl.col("outcome") == "quarantined").with_columns(
+        fan_out=pl.lit(None, pl.String), sides=pl.lit([], PARTS)
+    )
+    columns = ["source_row", "fan_out", "reason", "record_digest", "sides"]
     unfit = pl.col("reason").is_not_null()
-    return found.filter(~unfit), pl.concat([whole.select(columns), found.filter(unfit).select(columns)])
+    good = batch.candidates.filter(~unfit)
+    return good, pl.concat([whole.select(columns), batch.candidates.filter(unfit).select(columns)])
 
 
 def _write_shard(spill: Spill, path: Path) -> None:
@@ -147,55 +161,15 @@ def _write_shard(spill: Spill, path: Path) -> None:
 
 
 def _tables(accounts: list[FileAccount]) -> dict[str, pl.DataFrame]:
-    verdicts = _delivered(pl.concat(account.occurrences for account in accounts))
-    quarantine = pl.concat(account.quarantine for account in accounts).select(*dtypes(QUARANTINE))
+    verdicts = delivered(pl.concat(account.occurrences for account in accounts))
+    quarantine = pl.concat(account.quarantine for account in accounts)
     records = pl.concat(account.records for account in accounts)
+    occurrences = pl.concat([verdicts.drop("sides").select(*dtypes(OCCURRENCES)), side_parts_of(verdicts)])
     return {
-        "occurrences": pl.concat([verdicts.drop("sides").select(*dtypes(OCCURRENCES)), _side_parts(verdicts)]),
-        "records": _outcomes(records, verdicts, quarantine),
-        "quarantine": quarantine,
+        "occurrences": occurrences,
+        "records": outcomes_of(records, occurrences, quarantine),
+        "quarantine": quarantine.select(*dtypes(QUARANTINE)),
     }
-
-
-def _delivered(verdicts: pl.DataFrame) -> pl.DataFrame:
-    """Give each comparison's deliveries their numbers, by record digest; the first is canonical.
-
-    It is not the least (file, row): copies may differ outside the verdict (a category, say), and which one is read
-    must not hang on file names or row order.
-    """
-    ordered = verdicts.sort("comparison_id", "record_digest", "source_file", "source_row")
-    delivery = pl.int_range(pl.len(), dtype=pl.Int64).over("comparison_id")
-    return ordered.with_columns(delivery=delivery, part=pl.lit("verdict")).with_columns(
-        canonical=pl.col("delivery") == 0
-    )
-
-
-def _side_parts(verdicts: pl.DataFrame) -> pl.DataFrame:
-    sides = verdicts.filter(pl.col("sides").list.len() > 0).explode("sides")
-    side = pl.col("sides").struct.field
-    named = sides.with_columns(
-        part=pl.lit("side"), source_file=side("file"), source_row=side("row"), record_digest=side("digest")
-    )
-    return named.select(*dtypes(OCCURRENCES))
-
-
-def _outcomes(records: pl.DataFrame, verdicts: pl.DataFrame, quarantine: pl.DataFrame) -> pl.DataFrame:
-    place = ["source_file", "source_row"]
-    given = verdicts.group_by(place).agg(gave=pl.col("canonical").any())
-    faults = (
-        quarantine.sort("fan_out", nulls_last=False)
-        .group_by(place, maintain_order=True)
-        .agg(fault=pl.col("reason").first())
-    )
-    joined = records.join(given, on=place, how="left").join(faults, on=place, how="left")
-    outcome = (
-        pl.when("gave").then(pl.lit("gave_comparisons"))
-        .when(pl.col("gave").is_not_null()).then(pl.lit("only_copies"))
-        .when(pl.col("fault").is_not_null()).then(pl.lit("quarantined"))
-        .otherwise(pl.col("outcome"))
-    )  # fmt: skip
-    reason = pl.when(pl.col("gave").is_null()).then(pl.coalesce("fault", "reason"))
-    return joined.with_columns(outcome=outcome, reason=reason).select(*dtypes(RECORDS))
 
 
 def _account(

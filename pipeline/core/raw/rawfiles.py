@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BufferedIOBase, RawIOBase
+from itertools import compress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Literal, get_args
@@ -49,10 +50,15 @@ class RawBatch:
     values: list[dict[str, Any] | None] = field(default_factory=list)
     reasons: list[str | None] = field(default_factory=list)
 
-    def decoded(self) -> tuple[list[int], list[dict[str, Any]]]:
-        """Return the numbers and values of the records that could be decoded."""
-        rows = [row for row, reason in zip(self.rows, self.reasons, strict=True) if reason is None]
-        return rows, [value for value in self.values if value is not None]
+    def decoded(self) -> tuple[list[int], list[str], list[dict[str, Any]]]:
+        """Return the numbers, digests and values of the records that could be decoded."""
+        rows = list(compress(self.rows, map(_is_none, self.reasons)))
+        digests = list(compress(self.digests, map(_is_none, self.reasons)))
+        return rows, digests, [value for value in self.values if value is not None]
+
+
+def _is_none(reason: str | None) -> bool:
+    return reason is None
 
 
 def read_batches(

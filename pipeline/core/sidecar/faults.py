@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from pipeline.core.sidecar.fields import CHOICES, FIELDS, FILLED, NUMBERS, REQUIRED, TEXTS
+from pipeline.core.sidecar.fields import CHOICES, FIELDS, NUMBERS, TEXTS
 from pipeline.core.sidecar.sidecars import Group, Source, leaves
 from pipeline.core.sidecar.specs import AnySpec, Constant, FromPath, Messages, side_of
 
@@ -16,7 +16,7 @@ def faults_of(source: Source) -> Iterator[str]:
     """Yield every fault of a source's statements, in words that say what to do."""
     if not _NAME.fullmatch(source.name):
         yield f"folder `{source.name}`: a source's name is lower-case letters, digits and _"
-    for faults in (_glob_faults, _shared_files, _stray_faults, _join_faults, _adapter_faults):
+    for faults in (_glob_faults, _shared_files, _stray_faults, _join_faults):
         yield from faults(source)
     keys = [entry.key for entry in source.sidecar.fan_out]
     yield from (f"fan_out key `{key}` stands twice" for key in sorted({key for key in keys if keys.count(key) > 1}))
@@ -55,9 +55,6 @@ def _map_faults(source: Source, group: Group) -> Iterator[str]:
     for _, specs in source.variants(group):
         for name, spec in specs.items():
             yield from _spec_faults(source, name, spec)
-        for name in REQUIRED.get(source.sidecar.adapter, ()):
-            if name not in specs:
-                yield f"field `{name}` is not mapped: give a path, or {{constant: ...}} (null where nobody can say)"
 
 
 def _spec_faults(source: Source, name: str, spec: AnySpec) -> Iterator[str]:
@@ -98,18 +95,6 @@ def _misfits(name: str, spec: AnySpec) -> Iterator[str]:
         yield f"field `{name}`: `format` needs a year (%Y), and a zone as an offset (%z): names of zones are not read"
     if spec.values is not None and name in {"prompt", "created_at", *TEXTS, *NUMBERS}:
         yield f"field `{name}`: `values` fits labels, choices and `strength`"
-
-
-def _adapter_faults(source: Source) -> Iterator[str]:
-    """Find what the sidecar maps although its adapter reads it from the records by itself."""
-    filled = FILLED.get(source.sidecar.adapter)
-    if filled is None:
-        return
-    mapped = {name for group in source.sidecar.files for _, specs in source.variants(group) for name in specs}
-    for name in sorted(mapped & set(filled)):
-        yield f"field `{name}`: adapter {source.sidecar.adapter} reads it from the record; take it out"
-    if source.sidecar.join:
-        yield f"`join`: adapter {source.sidecar.adapter} reads no side files; take it out"
 
 
 def _stray_faults(source: Source) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The fields that a sidecar can map, what each may hold, and which an adapter cannot do without."""
+"""The fields that a sidecar can map, and what each may hold."""
 
 from schemas.vocabulary import ANNOTATOR_KINDS, BEHAVIOURS, ORDERS, PREFERENCES, SAFETY
 
@@ -30,10 +30,3 @@ FIELDS = ("prompt", *TEXTS, *LABELS, *CHOICES, *NUMBERS, "strength", "created_at
 
 # What a record must hold to be written as a comparison at all.
 NEEDED = ("prompt", "response_a", "response_b", "annotator_kind")
-# What a sidecar must map, by adapter.
-REQUIRED = {
-    "records": ("prompt", "response_a", "response_b", "preference", "annotator", "annotator_kind"),
-    "hh_rlhf": ("annotator", "annotator_kind"),
-}
-# What an adapter reads from the record by itself, so that a sidecar must not map it.
-FILLED = {"hh_rlhf": ("prompt", "response_a", "response_b", "preference", "presented_order")}

@@ -118,12 +118,13 @@ class Sidecar:
     join: dict[str, Join] = field(default_factory=dict)
     ignore: list[str] = field(default_factory=list)
     fan_out: list[FanOut] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
     slices: dict[Literal["category", "language", "template_id", "safety"], str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """A folder under data/raw with its sidecar."""
+    """A folder under data/raw with its sidecar; itself and no other, so that what was read for it can be kept."""
 
     name: str
     folder: Path
