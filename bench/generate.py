@@ -2,9 +2,9 @@
 
     .venv/bin/python bench/generate.py --comparisons 500000 --files 100 --broken 0.01 --out FOLDER
 
-Lengths are those of chat logs (about 3.8 kB a record: a prompt of one to five messages and two responses), one record in
-seven is not ASCII, pairs are judged by one to three people, and a prompt is asked again now and then. The same arguments
-give the same bytes.
+Lengths are those of chat logs (about 3.8 kB a record: a prompt of one to five messages and two responses), one record
+in seven is not ASCII, pairs are judged by one to three people, and a prompt is asked again now and then. The same
+arguments give the same bytes.
 """
 
 import argparse

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from pipeline.core import deliveries, filing
 from pipeline.core.digests import keyed_digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import shard_name
@@ -107,7 +108,11 @@ def test_parts_on_disk_give_the_same_shard(new_project: Any, monkeypatch: pytest
     rows = [record(prompt=f"Q{rng.randint(0, 400)}", preference=rng.choice("ab")) for _ in range(800)]
     whole = new_project("whole").source("s", {"x.jsonl": lines(*rows)}).run("ingest")
     monkeypatch.setattr(ingest, "parts_for", lambda _: 16)
+    monkeypatch.setattr(filing, "parts_for", lambda _: 16)
     cut = new_project("cut").source("s", {"x.jsonl": lines(*rows)}).run("ingest")
+    for name in ("records", "occurrences", "quarantine"):
+        tables = [(built.stage("ingest") / f"{name}.parquet").read_bytes() for built in (whole, cut)]
+        assert tables[0] == tables[1]
     shards = [next(built.shards.iterdir()).read_bytes() for built in (whole, cut)]
     assert shards[0] == shards[1]
     assert not cut.spill.joinpath("ingest").exists()
@@ -160,7 +165,7 @@ def test_a_source_that_came_after_ingest_stops_publish(project: Built) -> None:
 def test_a_fault_in_an_account_stops_the_build(project: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     project.source("s", {"x.jsonl": lines(record(), record(annotator="bob"))}).run("ingest")
     before = project.counts("ingest").read_bytes()
-    monkeypatch.setattr(ingest, "copies_elsewhere", lambda occurrences: occurrences)
+    monkeypatch.setattr(deliveries, "copies_elsewhere", lambda occurrences: occurrences)
     with pytest.raises(PairtrailError, match="does not add up"):
         project.run("ingest")
     assert project.counts("ingest").read_bytes() == before

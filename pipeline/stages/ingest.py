@@ -1,7 +1,12 @@
 """Ingest: raw logs to comparisons; the only place where raw text is parsed, and where ids are made."""
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -10,36 +15,28 @@ import polars as pl
 from pipeline.adapters import adapter_for
 from pipeline.core.accounts import must_add_up, tally, tally_by
 from pipeline.core.closure import code_digest
-from pipeline.core.deliveries import delivered, outcomes_of, side_parts_of
+from pipeline.core.deliveries import Delivered, outcomes_of, write_occurrences
 from pipeline.core.digests import keyed_digest_bytes
 from pipeline.core.errors import PairtrailError
-from pipeline.core.ingested import copies_elsewhere, shard_name
+from pipeline.core.filing import FileAccount, Filer
 from pipeline.core.keys import load_key
-from pipeline.core.mapping.candidates import PARTS, Batch, RawFile, Reading
-from pipeline.core.mapping.identify import identify
+from pipeline.core.mapping.candidates import RawFile, Reading
 from pipeline.core.mapping.sides import side_account, side_files
 from pipeline.core.params import STRICT, section
 from pipeline.core.progress import track
 from pipeline.core.project import Project
 from pipeline.core.raw.rawfiles import Limits, RawBatch, read_batches
+from pipeline.core.reuse import Before, before, inputs_of, write_files
 from pipeline.core.sidecar.sidecars import Format, Source
 from pipeline.core.sidecar.sources import load_sources
-from pipeline.core.tables import (
-    Spill,
-    parts_for,
-    scan_table,
-    spilling,
-    whole_folder,
-    write_json,
-    write_sorted,
-    write_table,
-)
+from pipeline.core.tables import Spill, parts_for, scan_table, spilling, whole_folder, write_json, write_table
 from schemas.columns import dtypes
-from schemas.comparisons import COMPARISONS
-from schemas.ingested import OCCURRENCES, OUTCOMES, QUARANTINE, RECORDS
+from schemas.ingested import OUTCOMES, QUARANTINE, RECORDS
 
-# Raw logs are often compressed; parts are cut by what they may unpack to.
-_UNPACKED = 6
+WORKERS = "PAIRTRAIL_WORKERS"
+_MOST_WORKERS = 8
+# Starting a process takes about as long as reading this many bytes.
+_WORTH_PROCESSES = 32 * 2**20
 _SMALLEST = 1024
 
 
@@ -63,134 +60,138 @@ class Params:
 class _Build:
     """What every file of one run is ingested with."""
 
-    key: str
+    sources: dict[str, Source]
     reading: Reading
-    shards: Path
+    filer: Filer
+
+    def ingest(self, name: str) -> FileAccount:
+        """Ingest one raw file, named relative to data/raw."""
+        source = self.sources[name.partition("/")[0]]
+        path = source.folder.parent / name
+        if path in side_files(source):
+            return self.filer.file(source, path, iter([side_account(source, path, self.reading)]))
+        group = next(group for group in source.sidecar.files if path in source.files(group))
+        return self.filer.file(source, path, adapter_for(source).read(RawFile(source, group, path, self.reading)))
 
 
-@dataclass(frozen=True, slots=True)
-class FileAccount:
-    """What became of one raw file: thin tables, and how many candidates its records gave."""
-
-    records: pl.DataFrame
-    quarantine: pl.DataFrame
-    occurrences: pl.DataFrame
-    candidates: int
-
-
-def run(project: Project) -> str:
-    """Ingest every source below data/raw; return the summary line."""
+def _build(project: Project, shards: Path) -> _Build:
     params = section(Params, "ingest", project.params)
     sources = load_sources(project.raw)
     key = load_key(project.root, params.key_fingerprint, [s.name for s in sources if not s.sidecar.synthetic])
-    files = sum(len(source.files(group)) for source in sources for group in source.sidecar.files)
-    with whole_folder(project.stage("ingest")) as built, spilling(project.spill / "ingest") as spill:
-        shards = built / project.shards.name
-        shards.mkdir()
-        build = _Build(key, _reading(key, params, spill), shards)
-        steps = (account for source in sources for account in _ingest_source(source, build))
-        accounts = list(track(steps, "ingest", files))
-        tables = _tables(accounts)
-        account = _account(accounts, tables, sources, shards) | {"code_digest": code_digest([__name__])}
-        for name, (schema, by) in _TABLES.items():
-            write_table(tables[name], built / f"{name}.parquet", schema, by)
-        write_json(account, built / "counts.json")
-    return _summary(account)
-
-
-def _reading(key: str, params: Params, spill: Path) -> Reading:
+    for source in sources:
+        adapter_for(source)
     limits = Limits(record_bytes=params.record_bytes, depth=params.record_depth)
 
     def batches(path: Path, declared: Format) -> Iterator[RawBatch]:
         return read_batches(path, declared, lambda raw: keyed_digest_bytes(key, raw), limits)
 
-    return Reading(batches, spill)
+    spill = project.spill / "ingest"
+    return _Build({source.name: source for source in sources}, Reading(batches, spill), Filer(key, shards, spill))
 
 
-_TABLES = {
-    "occurrences": (OCCURRENCES, ["comparison_id", "delivery", "part", "source_file", "source_row"]),
-    "records": (RECORDS, ["source_file", "source_row"]),
-    "quarantine": (QUARANTINE, ["source_file", "source_row", "fan_out", "reason"]),
-}
+def run(project: Project) -> str:
+    """Ingest every source below data/raw that is new or changed, take over the rest; return the summary line."""
+    with whole_folder(project.stage("ingest")) as built, spilling(project.spill / "ingest") as spill:
+        shards = built / project.shards.name
+        shards.mkdir()
+        build = _build(project, shards)
+        code = code_digest([__name__])
+        params = section(Params, "ingest", project.params)
+        inputs = inputs_of(list(build.sources.values()), build.filer.key, f"{code} {params}")
+        old = before(project.stage("ingest"), shards.name, inputs)
+        size = sum((project.raw / name).stat().st_size for name in inputs)
+        verdicts = Spill(spill / "verdicts", "comparison_id", parts_for(size))
+        records, quarantine = _gathered(project, build, old, sorted(set(inputs) - old.unchanged), verdicts)
+        delivered = write_occurrences(verdicts.parts(), built / "occurrences.parquet")
+        known = outcomes_of(records, delivered, quarantine)
+        write_table(known, built / "records.parquet", RECORDS, ["source_file", "source_row"])
+        by = ["source_file", "source_row", "fan_out", "reason"]
+        write_table(quarantine.select(*dtypes(QUARANTINE)), built / "quarantine.parquet", QUARANTINE, by)
+        account = _account(known, quarantine, delivered, list(build.sources), shards)
+        write_files(built, shards, inputs)
+        write_json(account | {"code_digest": code}, built / "counts.json")
+    return _summary(account)
 
 
-def _ingest_source(source: Source, build: _Build) -> Iterator[FileAccount]:
-    adapter = adapter_for(source)
-    for path in side_files(source):
-        yield _ingest_file(source, path, iter([side_account(source, path, build.reading)]), build)
-    for group in source.sidecar.files:
-        for path in source.files(group):
-            yield _ingest_file(source, path, adapter.read(RawFile(source, group, path, build.reading)), build)
+def _gathered(
+    project: Project, build: _Build, old: Before, changed: list[str], verdicts: Spill
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Ingest the changed files and take over the others; put verdicts aside, return records and quarantine."""
+    records, quarantine = [], []
+    for account in track(_accounts(project, build, changed), "ingest", len(changed)):
+        verdicts.add(account.verdicts)
+        records.append(account.records)
+        quarantine.append(account.quarantine)
+    if old.unchanged:
+        for name in sorted(old.unchanged):
+            old.take_shard(name, build.filer.shards)
+        for prefix in "0123456789abcdef":
+            verdicts.add(old.verdicts(prefix))
+        records.append(old.records())
+        quarantine.append(old.quarantine())
+    return pl.concat(records), pl.concat(quarantine)
 
 
-def _ingest_file(source: Source, path: Path, batches: Iterator[Batch], build: _Build) -> FileAccount:
-    folder = build.reading.spill / shard_name(source.relative(path))
-    spill = Spill(folder, "comparison_id", parts_for(path.stat().st_size * _UNPACKED))
-    place = {"source": pl.lit(source.name), "source_file": pl.lit(source.relative(path))}
-    records, quarantine, occurrences, candidates = [], [], [], 0
-    for batch in batches:
-        good, bad = _parted(batch)
-        candidates += good.height + bad.height
-        identified = identify(good, source, build.key).with_columns(good["record_digest"])
-        spill.add(identified.drop("event", "sides", "fan_out"))
-        occurrences.append(identified.select("comparison_id", "event", "source_row", "record_digest", "sides"))
-        quarantine.append(bad)
-        records.append(batch.records)
-    _write_shard(spill, build.shards / shard_name(source.relative(path)))
-    named = [pl.concat(frames).with_columns(**place) for frames in (records, quarantine, occurrences)]
-    return FileAccount(named[0], named[1], named[2], candidates)
+def _accounts(project: Project, build: _Build, names: list[str]) -> Iterator[FileAccount]:
+    """Ingest raw files, side by side where there is enough to read; the order in which they end is of no matter."""
+    sizes = {name: (project.raw / name).stat().st_size for name in names}
+    workers = min(len(names), worker_count())
+    if workers < 2 or sum(sizes.values()) < _WORTH_PROCESSES:  # noqa: PLR2004
+        yield from map(build.ingest, names)
+        return
+    # A fresh interpreter each, as a copy of this one could inherit a lock that nobody will ever release.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        largest_first = sorted(names, key=lambda name: (-sizes[name], name))
+        place = (project.root, build.filer.shards)
+        try:
+            for done in as_completed([pool.submit(_ingest_in_worker, *place, name) for name in largest_first]):
+                yield done.result()
+        except BrokenProcessPool:
+            msg = (
+                f"a process that read raw files was killed, perhaps for want of memory; "
+                f"{WORKERS}=1 reads one file at a time"
+            )
+            raise PairtrailError(msg) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _parted(batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the candidates that can be written, and the quarantine rows of the others and of whole records."""
-    whole = batch.records.filter(pl.col("outcome") == "quarantined").with_columns(
-        fan_out=pl.lit(None, pl.String), sides=pl.lit([], PARTS)
-    )
-    columns = ["source_row", "fan_out", "reason", "record_digest", "sides"]
-    unfit = pl.col("reason").is_not_null()
-    good = batch.candidates.filter(~unfit)
-    return good, pl.concat([whole.select(columns), batch.candidates.filter(unfit).select(columns)])
+def _ingest_in_worker(root: Path, shards: Path, name: str) -> FileAccount:
+    return _build_in_worker(root, shards).ingest(name)
 
 
-def _write_shard(spill: Spill, path: Path) -> None:
-    """Write each comparison of a file once: of equal ids the row with the least record digest."""
-    keys = ["comparison_id", "record_digest", "source_row"]
-    parts = (part.sort(keys).unique("comparison_id", keep="first", maintain_order=True) for part in spill.parts())
-    if not write_sorted(parts, path, COMPARISONS):
-        path.unlink()
+@cache
+def _build_in_worker(root: Path, shards: Path) -> _Build:
+    """Make a worker's own build, once: side files are then read once per worker."""
+    return _build(Project(root), shards)
 
 
-def _tables(accounts: list[FileAccount]) -> dict[str, pl.DataFrame]:
-    verdicts = delivered(pl.concat(account.occurrences for account in accounts))
-    quarantine = pl.concat(account.quarantine for account in accounts)
-    records = pl.concat(account.records for account in accounts)
-    occurrences = pl.concat([verdicts.drop("sides").select(*dtypes(OCCURRENCES)), side_parts_of(verdicts)])
-    return {
-        "occurrences": occurrences,
-        "records": outcomes_of(records, occurrences, quarantine),
-        "quarantine": quarantine.select(*dtypes(QUARANTINE)),
-    }
+def worker_count() -> int:
+    """Return how many raw files are read at once: PAIRTRAIL_WORKERS, else one per processor, eight at most."""
+    stated = os.environ.get(WORKERS)
+    if stated is None:
+        return min(os.cpu_count() or 1, _MOST_WORKERS)
+    if not stated.isdecimal() or int(stated) < 1:
+        msg = f"{WORKERS} is {stated!r}; a whole number from 1 is needed"
+        raise PairtrailError(msg)
+    return int(stated)
 
 
 def _account(
-    accounts: list[FileAccount], tables: dict[str, pl.DataFrame], sources: list[Source], shards: Path
+    records: pl.DataFrame, quarantine: pl.DataFrame, delivered: Delivered, sources: list[str], shards: Path
 ) -> dict[str, Any]:
-    records, occurrences, quarantine = tables["records"], tables["occurrences"], tables["quarantine"]
-    read = sum(account.records.height for account in accounts)
     outcomes = tally(records, "outcome")
-    must_add_up("records", read, outcomes)
-    verdicts = occurrences.filter(pl.col("part") == "verdict")
+    must_add_up("records", records.height, outcomes)
     rows = sum(scan_table(path).select(pl.len()).collect().item() for path in sorted(shards.iterdir()))
-    kept = rows - copies_elsewhere(occurrences).height
-    copies = verdicts.height - verdicts["comparison_id"].n_unique()
-    candidates = sum(account.candidates for account in accounts)
+    kept, copies = rows - delivered.unread, delivered.verdicts - delivered.comparisons
+    candidates = delivered.verdicts + quarantine.height
     must_add_up("comparisons", candidates, {"kept": kept, "copies": copies, "quarantined": quarantine.height})
     return {
-        "records": {"in": read, **{outcome: outcomes.get(outcome, 0) for outcome in OUTCOMES}},
+        "records": {"in": records.height, **{outcome: outcomes.get(outcome, 0) for outcome in OUTCOMES}},
         "comparisons": {"candidates": candidates, "kept": kept, "copies": copies, "quarantined": quarantine.height},
         "quarantined_by": tally(quarantine, "reason"),
-        "records_by_source": {**{source.name: {} for source in sources}, **tally_by(records, "source", "outcome")},
-        "kept_by_source": tally(verdicts.filter("canonical"), "source"),
+        "records_by_source": {**{source: {} for source in sources}, **tally_by(records, "source", "outcome")},
+        "kept_by_source": dict(delivered.kept_by_source.most_common()),
     }
 
 

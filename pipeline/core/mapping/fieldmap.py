@@ -36,6 +36,8 @@ class Joined:
         """Return each record's value at a path; None where it is absent or null."""
         side, inner = side_of(path)
         found: list[Any] = list(self.records if side is None else self.sides[side])
+        if side is None and "." not in inner:
+            return [record.get(inner) for record in self.records]
         if "." in inner and any(type(value) is dict and inner in value for value in found):
             return [_step(value, inner) for value in found]
         for step in inner.split("."):

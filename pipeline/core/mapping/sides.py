@@ -75,7 +75,9 @@ def unjoined(used: list[list[SideRecord | None]]) -> Found:
 
 def side_parts(used: list[list[SideRecord | None]], height: int) -> pl.Series:
     """Return, per record, where the side records that it draws on stand."""
-    rows = zip(*used, strict=True) if used else ((),) * height
+    if not used:
+        return pl.repeat(pl.lit([], dtype=PARTS), height, eager=True).alias("sides")
+    rows = zip(*used, strict=True)
     return parts_column([sorted({(one.file, one.row, one.digest) for one in row if one}) for row in rows])
 
 

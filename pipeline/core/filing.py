@@ -1,0 +1,87 @@
+"""Filing: what one raw file gives. Its comparisons go to a shard, what else is known of its records to thin tables."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.core.ingested import shard_name
+from pipeline.core.mapping.candidates import PARTS, Batch
+from pipeline.core.mapping.identify import identify
+from pipeline.core.raw.bytestream import is_compressed
+from pipeline.core.sidecar.sidecars import Source
+from pipeline.core.tables import Spill, parts_for, write_sorted
+from schemas.comparisons import COMPARISONS
+
+# What compressed logs, and rows of Parquet, may unpack to.
+_UNPACKED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class FileAccount:
+    """What became of one raw file's records: thin tables, without text."""
+
+    records: pl.DataFrame
+    """`source, source_file, source_row, record_digest, outcome, reason`; outcome null where candidates decide."""
+    quarantine: pl.DataFrame
+    """`source, source_file, source_row, fan_out, reason, record_digest, sides`"""
+    verdicts: pl.DataFrame
+    """`source, source_file, source_row, record_digest, comparison_id, event, sides`: one row per delivery."""
+
+    @property
+    def candidates(self) -> int:
+        """Count the candidates that the file's records gave; a record that cannot be read counts as one."""
+        return self.verdicts.height + self.quarantine.height
+
+
+@dataclass(frozen=True, slots=True)
+class Filer:
+    """Where the shards of one run go, and the key that ids are made with."""
+
+    key: str
+    shards: Path
+    spill: Path
+
+    def file(self, source: Source, path: Path, batches: Iterator[Batch]) -> FileAccount:
+        """Write a raw file's shard (none where it gives no comparison); return its account."""
+        name = shard_name(source.relative(path))
+        spill = Spill(self.spill / name, "comparison_id", parts_for(unpacked_size(path)))
+        tables: tuple[list[pl.DataFrame], ...] = ([], [], [])
+        for batch in batches:
+            good, bad = _parted(batch)
+            identified = identify(good, source, self.key).with_columns(good["record_digest"])
+            spill.add(identified.drop("event", "sides", "fan_out"))
+            thin = identified.select("source_row", "record_digest", "comparison_id", "event", "sides")
+            for table, frame in zip(tables, (batch.records, bad, thin), strict=True):
+                table.append(frame)
+        _write_shard(spill, self.shards / name)
+        place = {"source": pl.lit(source.name), "source_file": pl.lit(source.relative(path))}
+        return FileAccount(*(pl.concat(frames).with_columns(**place) for frames in tables))
+
+
+def unpacked_size(path: Path) -> int:
+    """Estimate how many bytes of text a raw file holds."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    return path.stat().st_size * (_UNPACKED if is_compressed(head) or head == b"PAR1" else 1)
+
+
+def _parted(batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the candidates that can be written, and the quarantine rows of the others and of whole records."""
+    whole = batch.records.filter(pl.col("outcome") == "quarantined").with_columns(
+        fan_out=pl.lit(None, pl.String), sides=pl.lit([], PARTS)
+    )
+    columns = ["source_row", "fan_out", "reason", "record_digest", "sides"]
+    fit = batch.candidates["reason"].is_null()
+    # Texts are copied only where there is something to leave out.
+    good = batch.candidates if fit.all() else batch.candidates.filter(fit)
+    return good, pl.concat([whole.select(columns), batch.candidates.select(columns).filter(~fit)])
+
+
+def _write_shard(spill: Spill, path: Path) -> None:
+    """Write each comparison of a file once: of equal ids the row with the least record digest."""
+    keys = ["comparison_id", "record_digest", "source_row"]
+    parts = (part.sort(keys).unique("comparison_id", keep="first", maintain_order=True) for part in spill.parts())
+    if not write_sorted(parts, path, COMPARISONS):
+        path.unlink()
