@@ -49,8 +49,8 @@ format: setup-dev  ## format the code, and mend what the linter can mend
 demo: setup  ## write a sample of synthetic logs into demo/
 	$(BIN)/pairtrail demo --out demo
 
-bench: setup  ## measure seconds and peak memory per stage
-	$(BIN)/python bench/run.py
+bench: setup  ## measure each stage against a floor, on generated logs of 2 GB (about a quarter of an hour)
+	$(BIN)/python -m bench.run
 
 lock: $(BIN)/uv  ## resolve both locks again; UPGRADE=1 takes the newest versions, else pins stay where they can
 	$(RESOLVE) $(if $(UPGRADE),--upgrade) --group build pyproject.toml --output-file requirements.lock

@@ -1,6 +1,6 @@
 """Write feedback logs of a realistic size for the benchmark: votes on pairs of responses, as JSON lines, in one source.
 
-    .venv/bin/python bench/generate.py --comparisons 500000 --files 100 --broken 0.01 --out FOLDER
+    python -m bench.generate --comparisons 500000 --files 100 --broken 0.01 --out FOLDER
 
 Lengths are those of chat logs (about 3.8 kB a record: a prompt of one to five messages and two responses), one record
 in seven is not ASCII, pairs are judged by one to three people, and a prompt is asked again now and then. The same

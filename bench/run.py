@@ -1,76 +1,160 @@
-"""Measure seconds and peak memory of each stage, as processes of their own, on synthetic logs or on a project.
+"""Measure the pipeline against a floor: seconds and peak memory of each stage, each a process of its own.
 
-    .venv/bin/python bench/run.py --comparisons 500000 --words 220
-    .venv/bin/python bench/run.py --project ../my-project
+    python -m bench.run                                      # 125,000, 250,000 and 500,000 comparisons
+    python -m bench.run --comparisons 5000000 --only whole  # 19 GB of raw logs
+    python -m bench.run --project ../my-project             # the stages of a project that is there
 
-Absolute seconds of one run hang on the machine: compare rows of one table, or two tables of one session.
+Absolute seconds of one run hang on the machine: compare the rows of one table. Ratios are to the floor of the same rows
+in the same run.
 """
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import polars as pl
+
+from bench.measuring import Measured, measured
 
 STAGES = ("ingest", "validate", "dedupe", "split", "publish")
 ROOT = Path(__file__).resolve().parents[1]
-COMMAND = [sys.executable, "-c", "from pipeline.cli import main; main()"]
-MIB = 2**20
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from pipeline.cli import main; main()",
+]
+FILES = 100
+HEAD = "| {} | seconds | processor s | peak MiB | of the floor | what it said |\n|---|---:|---:|---:|---:|---|"
 
 
-def measured(stage: str, project: Path) -> tuple[float, float, str]:
-    """Run one stage; return wall seconds, peak memory in MiB and its summary line."""
-    started = time.perf_counter()
-    with subprocess.Popen([*COMMAND, stage], cwd=project, stdout=subprocess.PIPE, text=True) as process:
-        said = process.stdout.read() if process.stdout else ""
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{stage} failed")
-    scale = 1 if sys.platform == "darwin" else 1024
-    return time.perf_counter() - started, usage.ru_maxrss * scale / MIB, said.split("(")[0].strip()
+def pairtrail(project: Path, *words: str) -> Measured:
+    """Run one of our commands in a project."""
+    return measured([*COMMAND, *words], project)
 
 
-def generated(folder: Path, comparisons: int, words: int) -> Path:
-    """Write synthetic logs and the repository's params into a folder."""
-    say = ["--comparisons", str(comparisons), "--words", str(words), "--out", str(folder / "data")]
-    subprocess.run([*COMMAND, "demo", *say], cwd=ROOT, check=True)
-    shutil.copy(ROOT / "params.yaml", folder)
-    return folder
+def row(name: str, found: Measured, floor: float | None = None, *, of: float | None = None) -> str:
+    """Write one row of a table; `of` is what the seconds are compared with, the floor where nothing else is said."""
+    against = of or floor
+    ratio = f"{found.seconds / against:.2f}" if against else ""
+    return f"| {name} | {found.seconds:.1f} | {found.cpu:.1f} | {found.peak_mib:,.0f} | {ratio} | {found.said} |"
 
 
 def size_of(folder: Path) -> float:
-    """Return the size of a folder's files in MiB."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / MIB
+    """Return the size of a folder's files in MB."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def report(project: Path) -> None:
-    """Print the table of one project."""
-    print(f"raw logs: {size_of(project / 'data' / 'raw'):,.0f} MiB\n")
-    print("| stage | seconds | peak MiB | what it said |\n|---|---:|---:|---|")
-    total = 0.0
+def floor_of(project: Path) -> tuple[Measured, Measured]:
+    """Measure the two halves of the floor on a project's raw logs."""
+    script = [sys.executable, "-m", "bench.floor"]
+    raw, flat, done = (str(project / name) for name in ("data/raw/votes/*.jsonl", "flat.parquet", "sorted.parquet"))
+    convert = measured([*script, "convert", raw, flat], ROOT)
+    order = measured([*script, "sort", flat, done], ROOT)
+    for path in (flat, done):
+        Path(path).unlink()
+    return convert, order
+
+
+def build(project: Path, convert: Measured | None, whole: float | None) -> float:
+    """Run all stages and print their rows; return the seconds of all."""
+    total, peak = 0.0, 0.0
     for stage in STAGES:
-        seconds, memory, said = measured(stage, project)
-        total += seconds
-        print(f"| {stage} | {seconds:.1f} | {memory:,.0f} | {said} |", flush=True)
-    print(f"| all | {total:.1f} | | |")
+        found = pairtrail(project, stage)
+        total, peak = total + found.seconds, max(peak, found.peak_mib)
+        half = convert.seconds if convert and stage == "ingest" else None
+        print(row(stage + (" (of its half)" if half else ""), found, whole, of=half), flush=True)
+    ratio = f"{total / whole:.2f}" if whole else ""
+    print(f"| **all stages** | {total:.1f} | | {peak:,.0f} | {ratio} | |\n", flush=True)
+    return total
+
+
+def compared(project: Path, title: str) -> float:
+    """Print the table of one project beside its floor; return the seconds of its build."""
+    print(f"## {title}: {size_of(project / 'data' / 'raw'):,.0f} MB of JSON lines\n\n{HEAD.format('step')}", flush=True)
+    convert, order = floor_of(project)
+    whole = convert.seconds + order.seconds
+    print(row("floor: JSON lines to Parquet", convert, whole))
+    print(row("floor: sorted by id", order, whole), flush=True)
+    return build(project, convert, whole)
+
+
+def growth(folder: Path, comparisons: int) -> None:
+    """Measure a quarter, a half and the whole, so that growth shows; then the whole with broken records."""
+    for part in (4, 2):
+        with written(folder, comparisons // part) as project:
+            compared(project, f"{comparisons // part:,}")
+    with written(folder, comparisons) as project:
+        whole(project, comparisons)
+    with written(folder, comparisons, broken=0.01) as project:
+        compared(project, f"{comparisons:,} and 1 % broken records")
+
+
+def whole(project: Path, comparisons: int) -> None:
+    """Measure a build, then what one new file costs, what no change costs, and a trace."""
+    last = max((project / "data" / "raw" / "votes").glob("*.jsonl"))
+    aside = last.rename(project / last.name)
+    total = compared(project, f"{comparisons * (FILES - 1) // FILES:,}")
+    aside.rename(last)
+    head = HEAD.format("step").replace("floor", "full build")
+    print(f"## One new file of {100 / FILES:.0f} %, no change, a trace\n\n{head}")
+    again = [pairtrail(project, stage) for stage in STAGES]
+    for stage, found in zip(STAGES, again, strict=True):
+        print(row(f"one new file: {stage}", found, total))
+    print(
+        f"| **one new file: all** | {sum(one.seconds for one in again):.1f} | | | "
+        f"{sum(one.seconds for one in again) / total:.2f} | |"
+    )
+    print(row("no change: ingest", pairtrail(project, "ingest"), total))
+    place = f"votes/{last.name}:1"
+    print(row("trace FILE:RECORD", pairtrail(project, "trace", place), total))
+    for name in ("comparison_id", "pair_id", "prompt_id"):
+        wanted = an_id(project, name)
+        print(row(f"trace {name}", pairtrail(project, "trace", wanted), total))
+    print(flush=True)
+
+
+def an_id(project: Path, name: str) -> str:
+    """Return an id of the build."""
+    shard = min((project / "data" / "ingest" / "comparisons").glob("*.parquet"))
+    return str(pl.scan_parquet(shard).select(name).tail(1).collect().item())
+
+
+@contextmanager
+def written(folder: Path, comparisons: int, *, broken: float = 0.0) -> Iterator[Path]:
+    """Write a project, and remove it at the end: the largest takes more room than one would leave lying about."""
+    project = folder / "project"
+    say = ["--comparisons", str(comparisons), "--files", str(FILES), "--broken", str(broken), "--out", str(project)]
+    # In a process of its own, so that its memory is nobody else's.
+    subprocess.run([sys.executable, "-m", "bench.generate", *say], cwd=ROOT, check=True)
+    try:
+        yield project
+    finally:
+        shutil.rmtree(project)
 
 
 def main() -> None:
     """Parse the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--comparisons", type=int, default=50_000)
-    parser.add_argument("--words", type=int, default=220, help="how long a response is")
-    parser.add_argument("--project", type=Path, help="measure this project instead of synthetic logs")
+    parser.add_argument("--comparisons", type=int, default=500_000)
+    parser.add_argument("--only", choices=["whole"], help="leave out the smaller sizes and the broken records")
+    parser.add_argument("--project", type=Path, help="measure this project instead of generated logs")
+    parser.add_argument("--scratch", type=Path, help="where the generated logs go for as long as this runs")
     given = parser.parse_args()
     if given.project:
-        report(given.project)
+        print(HEAD.format("stage"))
+        build(given.project, None, None)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        report(generated(Path(folder), given.comparisons, given.words))
+    with tempfile.TemporaryDirectory(dir=given.scratch) as folder:
+        if given.only:
+            with written(Path(folder), given.comparisons) as project:
+                whole(project, given.comparisons)
+        else:
+            growth(Path(folder), given.comparisons)
 
 
 if __name__ == "__main__":
