@@ -6,6 +6,7 @@ from pipeline.core.errors import PairtrailError
 from pipeline.core.params import build, read_yaml
 from pipeline.core.sidecar.faults import faults_of
 from pipeline.core.sidecar.sidecars import SIDECAR, ConsentRef, Sidecar, Source
+from pipeline.core.sidecar.waiting import waiting
 
 
 def load_source(path: Path) -> Source:
@@ -14,6 +15,8 @@ def load_source(path: Path) -> Source:
     if not isinstance(content, dict):
         msg = f"{path}: a mapping is needed, with adapter, files, license, ..."
         raise PairtrailError(msg)
+    if waits := waiting(content):
+        raise PairtrailError("\n".join([f"{path}:", *(f"  {one}" for one in waits)]))
     sidecar = build(Sidecar, content, str(path))
     raw_refs = content["fields"].get("consent_refs", [])
     if not isinstance(raw_refs, list):
