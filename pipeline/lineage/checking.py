@@ -15,7 +15,7 @@ from pipeline.core.params import read_yaml, section
 from pipeline.core.project import Project
 from pipeline.core.raw.rawfiles import read_batches
 from pipeline.core.sidecar.sidecars import SIDECAR, Format, Group, Source
-from pipeline.core.sidecar.sources import load_source, load_sources, source_folders
+from pipeline.core.sidecar.sources import load_source, load_sources, read_source, source_folders
 from pipeline.core.sidecar.specs import AnySpec, FromPath, side_of
 from pipeline.core.versions import load_versions
 from pipeline.lineage.syncing import synced
@@ -140,10 +140,10 @@ def source_faults(path: Path) -> list[str]:
 
 def _source_checked(path: Path) -> tuple[list[str], str]:
     """Hold a sidecar against the first records of its files, then try its adapter on them."""
-    source = load_source(path)
-    adapter = adapter_for(source)
-    faults: list[str] = []
-    told: list[str] = []
+    source = read_source(path)
+    if faults := [*_raised(lambda: load_source(path)), *_raised(lambda: adapter_for(source))]:
+        return faults, ""
+    adapter, told = adapter_for(source), []
     for group in source.sidecar.files:
         found = _map_faults(source, group)
         if not found:
@@ -152,6 +152,14 @@ def _source_checked(path: Path) -> tuple[list[str], str]:
             found = [fault] if (fault := outcome.fault()) else []
         faults += [f"{path}: {group.glob}: {fault}" for fault in found]
     return faults, "; ".join(told)
+
+
+def _raised(look: Callable[[], object]) -> list[str]:
+    try:
+        look()
+    except PairtrailError as error:
+        return [str(error)]
+    return []
 
 
 def _map_faults(source: Source, group: Group) -> list[str]:

@@ -42,7 +42,7 @@ class Tried:
         ]
         more = [f"{len(listed) - _MOST_TOLD} reasons more"] if len(listed) > _MOST_TOLD else []
         reasons = ", ".join([*listed[:_MOST_TOLD], *more])
-        of = f"the first {self.records:,} records" if self.cut else f"{self.records:,} records"
+        of = f"{'the first ' if self.cut else ''}{self.records:,} records"
         return f"{self.comparisons:,} comparisons from {of}{f': {reasons}' if reasons else ''}"
 
     def fault(self) -> str | None:

@@ -30,10 +30,10 @@ class Spoken:
         """Say whether every label has a target, and one of them names a side."""
         return all(self.values.values()) and bool({"a", "b"} & set(self.values.values()))
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> str | dict[str, Any]:
         """Write it as a value spec; where the labels are ours already, without a map."""
         ours = all(label == target for label, target in self.values.items())
-        return {"path": self.path} if ours else {"path": self.path, "values": self.values}
+        return self.path if ours else {"path": self.path, "values": self.values}
 
 
 def preference(columns: Columns, pair: Pair | None) -> tuple[Spoken | None, list[str]]:
