@@ -263,10 +263,8 @@ print("loaded:", *sorted({HEAVY!r} & sys.modules.keys()))
 
 def test_every_command_is_explained_with_an_example() -> None:
     groups = [group for one in app.registered_groups if (group := one.typer_instance)]
-    bare = [group.registered_callback for group in groups if group.registered_callback]
-    callbacks = [
-        one.callback for one in [*bare, *(one for group in (app, *groups) for one in group.registered_commands)]
-    ]
+    callbacks = [command.callback for group in (app, *groups) for command in group.registered_commands]
+    callbacks += [group.registered_callback.callback for group in groups if group.registered_callback]
     names = {callback.__name__ for callback in callbacks if callback}
     assert names == {*COMMANDS, "sources_new", "keys_init"} - {"keys"}
     for callback in callbacks:

@@ -66,12 +66,12 @@ def guess(records: list[dict[str, Any]]) -> dict[str, Any] | None:
     """
     columns = Columns(records)
     pair = responses(columns)
+    named = models(columns, pair.marks if pair else None)
     several = panel(columns, pair)
     spoken, others = (None, []) if several else preference(columns, pair)
     trained = pair is not None and pair.marks == CHOSEN
     if pair is None and not (spoken and spoken.certain) and not several:
         return None
-    named = models(columns, pair.marks if pair else None)
     who, kind = annotator(columns)
     fields: dict[str, Any] = {
         "prompt": prompt(columns),

@@ -62,7 +62,8 @@ def tried(source: Source, adapter: Adapter, group: Group) -> Tried:
         looking = _Looking(frozenset(side_files(source)))
         reading = Reading(looking.batches, Path(spill))
         for path in files[:_MOST_FILES]:
-            _add(found, adapter.read(RawFile(source, group, path, reading)))
+            file = RawFile(source, group, path, reading)
+            _add(found, file.name, adapter.read(file))
         found.cut |= looking.cut
     return found
 
@@ -88,12 +89,19 @@ def _digest(raw: bytes) -> str:
     return sha256(raw).hexdigest()
 
 
-def _add(found: Tried, batches: Iterator[Batch]) -> None:
+def _add(found: Tried, file: str, batches: Iterator[Batch]) -> None:
     reasons: set[tuple[int, str]] = set()
     for batch in batches:
         found.records += batch.records.height
         found.comparisons += batch.candidates["reason"].null_count()
-        for frame in (batch.records, batch.candidates):
+        for frame in (batch.records, batch.candidates, _partners(batch.candidates, file)):
             told = frame.filter(pl.col("reason").is_not_null()).select("source_row", "reason").unique()
             reasons |= set(zip(told["source_row"], told["reason"], strict=True))
     found.reasons.update(reason for _, reason in reasons)
+
+
+def _partners(candidates: pl.DataFrame, file: str) -> pl.DataFrame:
+    """Name the file's other records that candidates draw on: a fault of theirs is told for each of them."""
+    drawn_on = candidates.filter(pl.col("sides").list.len() > 0).explode("sides")
+    side = pl.col("sides").struct.field
+    return drawn_on.filter(side("file") == file).with_columns(source_row=side("row"))

@@ -2,10 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from string import ascii_lowercase
 from typing import Any
 
-from pipeline.core.guessing.paths import words
+from pipeline.core.guessing.paths import Pair, words
 from pipeline.core.params import written
 
 _LABEL = re.compile(r"[\w+<>=-][\w .:()/<>=+-]{0,23}")
@@ -36,7 +37,7 @@ def labels(values: Iterable[Any]) -> dict[str, int] | None:
     plain = all(_LABEL.fullmatch(label) and len(words(label)) <= _MOST_WORDS for label in found)
     if not found or len(found) > _MOST_LABELS or not plain:
         return None
-    known = [_is_small(label) or _meaning(label) is not None for label in found]
+    known = [_is_small(label) or _meaning(label, ascii_lowercase) is not None for label in found]
     return found if all(known) or sum(found.values()) >= _REPEATED * len(found) else None
 
 
@@ -44,7 +45,7 @@ def _is_small(label: str) -> bool:
     return label in {"true", "false"} or bool(re.fullmatch(r"-?(\d|10)(\.\d)?", label))
 
 
-def _meaning(label: str) -> str | tuple[tuple[str, ...], str] | None:
+def _meaning(label: str, initials: Collection[str]) -> str | tuple[tuple[str, ...], str] | None:
     """Return `tie`, `both_bad`, or what a label calls a response and its mark; None for anything else."""
     spelt = words(label.replace("bothbad", "both bad").replace("bothgood", "both good"))
     if " ".join(spelt) in _TIES:
@@ -52,28 +53,29 @@ def _meaning(label: str) -> str | tuple[tuple[str, ...], str] | None:
     if " ".join(spelt) in _BAD:
         return "both_bad"
     called, mark = spelt[:-1], spelt[-1] if spelt else ""
-    numbered_letter = len(called) == 1 and len(called[0]) == 1 and called[0].isalpha() and mark.isdigit()
+    numbered_letter = len(called) == 1 and called[0] in initials and mark.isdigit()
     if not (set(called) <= _NOUNS or numbered_letter) or (mark.isdigit() and not called):
         return None
     return (called, mark) if mark in {"0", "1", "2", *(side for pair in _SIDES for side in pair)} else None
 
 
-def preferences_of(found: Iterable[str], marks: tuple[str, str] | None) -> dict[str, str | None]:
+def preferences_of(found: Iterable[str], pair: Pair | None) -> dict[str, str | None]:
     """Map a verdict's labels to preferences; what is not certain has no target.
 
-    Bare numbers never are: logs write 1 for the first response, for the second, and for yes. `marks` are those of the
-    responses' own paths.
+    Bare numbers never are: logs write 1 for the first response, for the second, and for yes. `pair` are the paths of
+    the responses: `a1` is the first argument where they are called so, and else it may be anything.
     """
-    meanings = {label: _meaning(label) for label in found}
+    initials = {word[0] for word in pair.stem} if pair else set()
+    meanings = {label: _meaning(label, initials) for label in found}
     sides = {meaning for meaning in meanings.values() if isinstance(meaning, tuple)}
     called, seen = {noun for noun, _ in sides}, {mark for _, mark in sides}
     # Beside another letter, `a` and `b` may be grades.
     graded = any(meaning is None and len(label) == 1 and label.isalpha() for label, meaning in meanings.items())
-    pair = _scheme(seen, marks) if len(called) == 1 and not graded else None
+    scheme = _scheme(seen, pair.marks if pair else None) if len(called) == 1 and not graded else None
     targets: dict[str, str | None] = {}
     for label, meaning in meanings.items():
         if isinstance(meaning, tuple):
-            targets[label] = {pair[0]: "a", pair[1]: "b"}[meaning[1]] if pair else None
+            targets[label] = {scheme[0]: "a", scheme[1]: "b"}[meaning[1]] if scheme else None
         else:
             targets[label] = meaning
     return targets

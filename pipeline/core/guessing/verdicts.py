@@ -27,8 +27,8 @@ class Spoken:
 
     @property
     def certain(self) -> bool:
-        """Say whether every label has a target, and one of them names a side."""
-        return all(self.values.values()) and bool({"a", "b"} & set(self.values.values()))
+        """Say whether every label has a target, and both sides are named: one alone may be anything's name."""
+        return all(self.values.values()) and {"a", "b"} <= set(self.values.values())
 
     def spec(self) -> str | dict[str, Any]:
         """Write it as a value spec; where the labels are ours already, without a map."""
@@ -44,7 +44,7 @@ def preference(columns: Columns, pair: Pair | None) -> tuple[Spoken | None, list
         place = next((place for place, name in enumerate(PREFERENCES) if name in spelt[-2:]), len(PREFERENCES))
         if found is None or set(spelt) & _OTHER or _numbered(path):
             continue
-        spoken = Spoken(path, preferences_of(found, pair.marks if pair else None))
+        spoken = Spoken(path, preferences_of(found, pair))
         if spoken.certain or place < len(PREFERENCES):
             ranked.append((not spoken.certain, place, path, spoken))
     ranked.sort(key=lambda one: one[:3])
@@ -69,7 +69,7 @@ def panel(columns: Columns, pair: Pair | None) -> list[Spoken]:
         found = labels(value for path in members for value in columns.values(path))
         if len(members) < 2 or found is None:  # noqa: PLR2004
             continue
-        targets = preferences_of(found, pair.marks if pair else None)
+        targets = preferences_of(found, pair)
         few = len(found) <= _FEW and as_numbers(list(found)) is not None
         if few or Spoken("", targets).certain:
             columns.take(*members)
