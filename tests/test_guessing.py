@@ -258,8 +258,8 @@ JSON = st.recursive(
     max_leaves=12,
 )
 NAMED = """prompt instruction input messages conversations chosen rejected response_a response_b answers winner
-    preference label annotator1 annotator2 judge worker strength score timestamp model_a model_b order vote_id language rating
-    replies responses feedback annotations event runs"""
+    preference label annotator1 annotator2 judge worker strength score timestamp model_a model_b order vote_id
+    language rating     replies responses feedback annotations event runs"""
 NAMES = st.sampled_from(NAMED.split())
 
 

@@ -357,6 +357,12 @@ def test_a_file_that_is_there_already_stays_where_it_is(project: Built) -> None:
         new_source(project, Path(beside), "mine")
 
 
+def test_a_way_through_the_sources_leads_out_of_them(project: Built) -> None:
+    outside(project)
+    made = new_source(project, project.raw / "one/../../../../elsewhere/votes.jsonl", "two")
+    assert (made.copied, made.sidecar) == (True, project.raw / "two/source.yaml")
+
+
 @pytest.mark.skipif(not shutil.which("git"), reason="needs git")
 @pytest.mark.parametrize("name", ["votes.jsonl", "a [x]*? #1!.jsonl", "#.jsonl", "!.jsonl", " x .jsonl", "back\\slash"])
 def test_git_never_sees_the_file(name: str, project: Built) -> None:

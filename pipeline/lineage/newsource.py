@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from glob import escape
+from os.path import normpath
 from pathlib import Path
 from shlex import quote
 from shutil import copyfile
@@ -36,7 +37,7 @@ def new_source(project: Project, file: Path, name: str | None) -> Begun:
 
     Git is told to ignore the file before it is there: real records never go into git. Nothing is overwritten.
     """
-    path = file.absolute()
+    path = Path(normpath(file.absolute()))
     _must_be_data(path, file)
     folder = _folder(project, path, name)
     sidecar, place = folder / SIDECAR, _place(folder, path)
