@@ -364,7 +364,9 @@ def test_a_way_through_the_sources_leads_out_of_them(project: Built) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="needs git")
-@pytest.mark.parametrize("name", ["votes.jsonl", "a [x]*? #1!.jsonl", "#.jsonl", "!.jsonl", " x .jsonl", "back\\slash"])
+@pytest.mark.parametrize(
+    "name", ["votes.jsonl", "a [x]*? #1!.jsonl", "#.jsonl", "!.jsonl", " x .jsonl", "end.jsonl ", "back\\slash"]
+)
 def test_git_never_sees_the_file(name: str, project: Built) -> None:
     subprocess.run(["git", "init", "-q"], cwd=project.root, check=True)
     begun(project, name=name)

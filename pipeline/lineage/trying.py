@@ -19,7 +19,7 @@ from pipeline.lineage.looking import LOOK
 # Verdicts name side records anywhere in a side file, so more of it is read: 100,000 records or 1.3 GB.
 _SIDE_BATCHES = 20
 # A group of files that are read alike shows what it is in its first few.
-_MOST_FILES = 40
+_MOST_FILES = 20
 _MOST_TOLD = 4
 # What a record further down could mend: the partner of one that was read, or the first to say what anybody preferred.
 _MENDABLE = {"no_partner", "one_label", "nothing_said"}
