@@ -16,6 +16,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+sources_app = typer.Typer(invoke_without_command=True)
+app.add_typer(sources_app, name="sources")
 keys_app = typer.Typer(help="The pseudonym key: make one.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 
@@ -106,16 +108,33 @@ def check(
         typer.echo(f"ok  {name}")
 
 
-@app.command()
-def sources(*, as_json: AsJson = False) -> None:
-    """List the sources with their adapters, licences and counts.
+@sources_app.callback()
+def sources(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """List the sources with their adapters, licences and counts; or start a new one.
 
     Example: pairtrail sources --json
     """
+    if context.invoked_subcommand:
+        return
     from pipeline.lineage.sources import sources as described
 
     rows = described(_project())
     typer.echo(_as_json(rows)) if as_json else _print_table(rows)
+
+
+@sources_app.command("new")
+def sources_new(
+    file: Annotated[Path, typer.Argument(help="A raw file; where it lies outside data/raw, it is copied there.")],
+    *,
+    name: Annotated[str | None, typer.Option(help="The source's name; the file's by default.")] = None,
+) -> None:
+    """Look at a raw file and begin its source.yaml: guesses to confirm, blanks to fill in.
+
+    Example: pairtrail sources new ~/votes.jsonl --name mine
+    """
+    from pipeline.lineage.newsource import new_source, next_steps
+
+    typer.echo(next_steps(_project(), new_source(_project(), file, name)))
 
 
 @app.command()

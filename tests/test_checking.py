@@ -40,11 +40,12 @@ def test_what_is_sound_is_listed(project: Built) -> None:
     sidecar = put(project)
     rubric = project.rubric / "r-1.md"
     given = [sidecar, project.params, rubric]
-    assert check(project, given) == [str(path) for path in given]
+    tried = "1 comparisons from 1 records"
+    assert check(project, given) == [f"{sidecar}: {tried}", str(project.params), str(rubric)]
     assert check(with_pipeline(project), []) == [
         "params.yaml",
         "policies and rubrics",
-        "data/raw/s/source.yaml",
+        f"data/raw/s/source.yaml: {tried}",
         "dvc.yaml",
         "raw data in git",
     ]
@@ -60,7 +61,7 @@ def test_the_project_s_own_sources_and_params_are_sound() -> None:
 
 def test_a_sidecar_may_be_named_from_within_its_folder(project: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(put(project).parent)
-    assert check(project, [Path("source.yaml")]) == ["source.yaml"]
+    assert check(project, [Path("source.yaml")]) == ["source.yaml: 1 comparisons from 1 records"]
 
 
 TEXTS = {"glob": "texts.jsonl", "key": "id", "on": "text_id"}

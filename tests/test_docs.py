@@ -47,6 +47,8 @@ def names_of(*kinds: Any) -> list[str]:  # noqa: ANN401
 def commands(group: Any, *path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
+            if command.invoke_without_command:
+                yield " ".join([*path, name]), command
             yield from commands(command, *path, name)
         else:
             yield " ".join([*path, name]), command

@@ -2,9 +2,12 @@
 
 An adapter is a module with `NEEDS`, `FILLS`, `USES` and `read(file)`, which yields one raw file in bounded
 batches. Where it has settings of its own, a frozen dataclass `Options` says what the sidecar's `options` may hold.
+It may offer `guess(records)`: what a sidecar would say of an unknown file's first records, or None where they are not
+of its shape.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Protocol, cast
@@ -41,11 +44,40 @@ def adapter_for(source: Source) -> Adapter:
     if name not in adapter_names():
         msg = f"{source.name}: unknown adapter `{name}` (known: {', '.join(adapter_names())})"
         raise PairtrailError(msg)
-    adapter = cast("Adapter", import_module(f"{__name__}.{name}"))
+    adapter = adapter_named(name)
     options_of(source, adapter)
     if faults := sorted(set(_faults(source, adapter))):
         raise PairtrailError("\n".join([f"{source.folder / SIDECAR}:", *(f"  {fault}" for fault in faults)]))
     return adapter
+
+
+def adapter_named(name: str) -> Adapter:
+    """Return the adapter module of this name."""
+    return cast("Adapter", import_module(f"{__name__}.{name}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An adapter that knows the shape of some records, and what a sidecar of theirs would say."""
+
+    adapter: str
+    says: dict[str, Any]
+
+
+def claims(records: list[dict[str, Any]]) -> list[Claim]:
+    """Ask every adapter that has `guess` whether it knows the shape of an unknown file's first records.
+
+    The most specific comes first: `records` fits anything that has names, so it is last; of the others, those that
+    read more of the fields by themselves (`FILLS`) know more of the shape; where that is equal, by name.
+    """
+    found = []
+    for name in adapter_names():
+        guess = getattr(adapter_named(name), "guess", None)
+        if guess and (says := guess(records)) is not None:
+            found.append(Claim(name, says))
+    return sorted(
+        found, key=lambda one: (one.adapter == "records", -len(adapter_named(one.adapter).FILLS), one.adapter)
+    )
 
 
 def options_of(source: Source, adapter: Adapter) -> Any:  # noqa: ANN401

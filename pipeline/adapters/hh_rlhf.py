@@ -5,6 +5,7 @@ the LAST assistant turn, which must be the same in both; the response is that tu
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import polars as pl
 
@@ -20,6 +21,8 @@ _LAST_TURN = r"(?s)^(.*)\n\nAssistant:(.*)$"
 _TURN = r"\n\n(Human|Assistant):"
 # Cannot stand in a text: records with a NUL are quarantined before they come here.
 _MARK = "\x00"
+# Logs hold a broken transcript here and there.
+_MOST_SHARE = 0.9
 
 
 NEEDS = ("annotator", "annotator_kind")
@@ -96,3 +99,16 @@ def turns(contexts: pl.Series) -> pl.Series:
     joined = frame.select("place", "context").join(messages, on="place", how="left", maintain_order="left")
     given = pl.col("prompt").cast(MESSAGES).fill_null(pl.lit([], dtype=MESSAGES))
     return joined.select(pl.when(pl.col("context").is_not_null()).then(given).alias("prompt")).to_series()
+
+
+def guess(records: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Claim records that hold two transcripts; where they hold nothing else, they name nobody."""
+    both = [[record.get(name) for name in ("chosen", "rejected")] for record in records]
+    fitting = sum(all(isinstance(text, str) and "\n\nAssistant:" in text for text in pair) for pair in both)
+    if not records or fitting < _MOST_SHARE * len(records):
+        return None
+    alone = all(set(record) <= {"chosen", "rejected"} for record in records)
+    if not alone:
+        return {"fields": {}}
+    notes = {"fields.annotator": "the records hold two transcripts and nothing else"}
+    return {"fields": {"annotator": {"constant": None}}, "notes": notes}

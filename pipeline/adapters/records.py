@@ -1,9 +1,22 @@
 """Adapter `records`: any JSON, CSV or Parquet log whose sidecar can say where each field stands; no code."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import polars as pl
 
+from pipeline.core.guessing.columns import (
+    CHOSEN,
+    Columns,
+    annotator,
+    created_at,
+    further,
+    models,
+    order,
+    prompt,
+    responses,
+)
+from pipeline.core.guessing.verdicts import entry, panel, preference, strength
 from pipeline.core.mapping.candidates import Batch, Found, RawFile, assemble
 from pipeline.core.mapping.fieldmap import Joined, columns_for
 from pipeline.core.mapping.sides import SideRecord, Sides, contents, read_sides, side_parts, unjoined
@@ -44,3 +57,40 @@ def _variant(
     columns["sides"] = side_parts(used, len(joined.records))
     columns["own"] = own_statements(specs, columns, len(joined.records))
     return columns, faults + ref_faults + unjoined(used)
+
+
+def guess(records: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Say which paths look like the fields of a comparison; None without two responses or a verdict that is certain.
+
+    `fields` holds what was found alone, and `notes` what an owner should know of a field; see docs/sources.md.
+    """
+    columns = Columns(records)
+    pair = responses(columns)
+    named = models(columns, pair.marks if pair else None)
+    several = panel(columns, pair)
+    spoken, others = (None, []) if several else preference(columns, pair)
+    trained = pair is not None and pair.marks == CHOSEN
+    if pair is None and not (spoken and spoken.certain) and not several:
+        return None
+    who, kind = annotator(columns)
+    fields: dict[str, Any] = {
+        "prompt": prompt(columns),
+        "response_a": pair and pair.a,
+        "response_b": pair and pair.b,
+        "preference": {"constant": "a"} if trained else spoken and spoken.spec(),
+        "presented_order": order(columns),
+        "annotator": who,
+        "annotator_kind": kind and {"constant": kind},
+        "model_a": named and named.a,
+        "model_b": named and named.b,
+        "strength": strength(columns),
+        "created_at": created_at(columns),
+        **further(columns),
+    }
+    notes = {"fields.preference": f"labels stand in these too: {', '.join(others)}"} if others else {}
+    if trained:
+        notes["fields.preference"] = "response a is what the log calls chosen"
+    if kind:
+        notes["fields.annotator_kind"] = f"`{who}` is called so"
+    said: dict[str, Any] = {"fields": {name: spec for name, spec in fields.items() if spec is not None}, "notes": notes}
+    return said | ({"fan_out": [entry(one) for one in several]} if several else {})

@@ -2,7 +2,8 @@
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from pipeline.core.params import read_yaml, section
 from pipeline.core.project import Project
 from pipeline.core.raw.rawfiles import read_batches
 from pipeline.core.sidecar.sidecars import SIDECAR, Format, Group, Source
-from pipeline.core.sidecar.sources import load_source, load_sources, source_folders
+from pipeline.core.sidecar.sources import load_source, load_sources, read_source, source_folders
 from pipeline.core.sidecar.specs import AnySpec, FromPath, side_of
 from pipeline.core.versions import load_versions
 from pipeline.lineage.syncing import synced
+from pipeline.lineage.trying import tried
 from pipeline.stages import STAGES, stage_module
 
 # Enough to see whether a map fits; the whole file is read by ingest.
@@ -27,40 +29,46 @@ _NAME = re.compile(r"[A-Za-z_][\w.-]{0,30}( [\w.-]{1,10})?")
 
 def check(project: Project, paths: list[Path]) -> list[str]:
     """Check the given files, or everything; return what is sound. Raises PairtrailError with all faults."""
-    sound, faults = [], []
+    sound: list[str] = []
+    faults: list[str] = []
     for name, look in _checks(project, paths):
         try:
-            found = look()
+            found, told = look()
         except PairtrailError as error:
-            found = [str(error)]
-        faults += found
-        sound += [] if found else [name]
+            found, told = [str(error)], ""
+        # One sidecar's fault is met again wherever all sources are read.
+        faults += [fault for fault in found if fault not in faults]
+        sound += [] if found else [f"{name}: {told}" if told else name]
     if faults:
         raise PairtrailError("\n".join(faults))
     return sound
 
 
-def _checks(project: Project, paths: list[Path]) -> Iterator[tuple[str, Any]]:
+_Look = Callable[[], tuple[list[str], str]]
+"""Gives the faults, and what is worth telling where there is none."""
+
+
+def _checks(project: Project, paths: list[Path]) -> Iterator[tuple[str, _Look]]:
     for path in paths:
         yield _checks_of_path(project, path)
     if paths:
         return
-    yield "params.yaml", lambda: _params_faults(project)
-    yield "policies and rubrics", lambda: _version_faults(project)
+    yield "params.yaml", lambda: (_params_faults(project), "")
+    yield "policies and rubrics", lambda: (_version_faults(project), "")
     for folder in source_folders(project.raw):
-        yield f"data/raw/{folder.name}/{SIDECAR}", lambda path=folder / SIDECAR: source_faults(path)
-    yield "dvc.yaml", lambda: _pipeline_faults(project)
-    yield "raw data in git", lambda: _git_faults(project)
+        yield f"data/raw/{folder.name}/{SIDECAR}", partial(_source_checked, folder / SIDECAR)
+    yield "dvc.yaml", lambda: (_pipeline_faults(project), "")
+    yield "raw data in git", lambda: (_git_faults(project), "")
 
 
-def _checks_of_path(project: Project, path: Path) -> tuple[str, Any]:
+def _checks_of_path(project: Project, path: Path) -> tuple[str, _Look]:
     if path.name == SIDECAR:
-        return str(path), lambda: source_faults(path)
+        return str(path), lambda: _source_checked(path)
     known = {"params.yaml": _params_faults, "dvc.yaml": _pipeline_faults}
     if path.name in known:
-        return str(path), lambda: known[path.name](project)
+        return str(path), lambda: (known[path.name](project), "")
     if path.suffix == ".md":
-        return str(path), lambda: [] if path.stem in load_versions(path.parent) else [f"{path}: no such file"]
+        return str(path), lambda: ([] if path.stem in load_versions(path.parent) else [f"{path}: no such file"], "")
     msg = (
         f"{path}: cannot check this kind of file; known: {SIDECAR}, params.yaml, dvc.yaml, policies and rubrics (*.md)"
     )
@@ -127,12 +135,31 @@ def _git_faults(project: Project) -> list[str]:
 
 def source_faults(path: Path) -> list[str]:
     """Explain what is wrong with a sidecar, looking at the first records of its files."""
-    source = load_source(path)
-    adapter_for(source)
-    faults: list[str] = []
+    return _source_checked(path)[0]
+
+
+def _source_checked(path: Path) -> tuple[list[str], str]:
+    """Hold a sidecar against the first records of its files, then try its adapter on them."""
+    source = read_source(path)
+    if faults := [*_raised(lambda: load_source(path)), *_raised(lambda: adapter_for(source))]:
+        return faults, ""
+    adapter, told = adapter_for(source), []
     for group in source.sidecar.files:
-        faults += [f"{path}: {group.glob}: {fault}" for fault in _map_faults(source, group)]
-    return faults
+        found = _map_faults(source, group)
+        if not found:
+            outcome = tried(source, adapter, group)
+            told.append(outcome.told())
+            found = [fault] if (fault := outcome.fault()) else []
+        faults += [f"{path}: {group.glob}: {fault}" for fault in found]
+    return faults, "; ".join(told)
+
+
+def _raised(look: Callable[[], object]) -> list[str]:
+    try:
+        look()
+    except PairtrailError as error:
+        return [str(error)]
+    return []
 
 
 def _map_faults(source: Source, group: Group) -> list[str]:

@@ -88,6 +88,11 @@ def _as_consent(content: Any) -> Any:  # noqa: ANN401
     return None if content == "none" else content
 
 
+def _as_names(content: Any) -> Any:  # noqa: ANN401
+    """Take a key whose last name was struck for an empty list."""
+    return [] if content is None else content
+
+
 def _as_fields(content: Any) -> Any:  # noqa: ANN401
     """Take `consent_refs` out of the field map: it is a list, not a value."""
     return (
@@ -120,6 +125,8 @@ class Sidecar:
     fan_out: list[FanOut] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
     slices: dict[Literal["category", "language", "template_id", "safety"], str] = field(default_factory=dict)
+    # Always empty here: a source with guesses that wait is refused before it is built.
+    unconfirmed: Annotated[list[str], BeforeValidator(_as_names)] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,14 +6,25 @@ from pipeline.core.errors import PairtrailError
 from pipeline.core.params import build, read_yaml
 from pipeline.core.sidecar.faults import faults_of
 from pipeline.core.sidecar.sidecars import SIDECAR, ConsentRef, Sidecar, Source
+from pipeline.core.sidecar.waiting import waiting
 
 
 def load_source(path: Path) -> Source:
     """Read and check one source.yaml; raises PairtrailError with every fault found."""
+    source = read_source(path)
+    if faults := list(faults_of(source)):
+        raise PairtrailError("\n".join([f"{path}:", *(f"  {fault}" for fault in faults)]))
+    return source
+
+
+def read_source(path: Path) -> Source:
+    """Read one source.yaml; raises PairtrailError where it waits for its owner, or has not the shape of a sidecar."""
     content = read_yaml(path)
     if not isinstance(content, dict):
         msg = f"{path}: a mapping is needed, with adapter, files, license, ..."
         raise PairtrailError(msg)
+    if waits := waiting(content):
+        raise PairtrailError("\n".join([f"{path}:", *(f"  {one}" for one in waits)]))
     sidecar = build(Sidecar, content, str(path))
     raw_refs = content["fields"].get("consent_refs", [])
     if not isinstance(raw_refs, list):
@@ -21,10 +32,7 @@ def load_source(path: Path) -> Source:
         raise PairtrailError(msg)
     refs = [build(ConsentRef, ref, f"{path}: fields.consent_refs") for ref in raw_refs]
     folder = path.absolute().parent
-    source = Source(folder.name, folder, sidecar, refs)
-    if faults := list(faults_of(source)):
-        raise PairtrailError("\n".join([f"{path}:", *(f"  {fault}" for fault in faults)]))
-    return source
+    return Source(folder.name, folder, sidecar, refs)
 
 
 def source_folders(raw: Path) -> list[Path]:
