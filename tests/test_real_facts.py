@@ -52,6 +52,8 @@ def test_every_record_and_every_vote_is_accounted_for(built: Built) -> None:
     records = built.account("ingest")["records_by_source"]
     assert {source: sum(outcomes.values()) for source, outcomes in records.items()} == {
         "hh_rlhf": 2_312,
+        "llamafactory": 600,
+        "llamafactory_kto": 300,
         "oasst": 100,
         "pandalm": 999,
         "llmfao": 8_931 + 2_139 + 2_228,
@@ -61,6 +63,8 @@ def test_every_record_and_every_vote_is_accounted_for(built: Built) -> None:
     }
     assert verdicts_per_source(built) == {
         "hh_rlhf": 2_312 - 5,
+        "llamafactory": 600,
+        "llamafactory_kto": 1,
         "oasst": 754,
         "pandalm": 999 * 3 - 6 * 3,
         "llmfao": 8_931 + 2_139,
