@@ -66,6 +66,7 @@ PROMPTS: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
     (row(tools=[]), HI),
     (row(tools=[{"b": 1, "a": "ü"}]), [{"role": "system", "content": '[{"a": "ü", "b": 1}]'}, *HI]),
     (row(None, HI + YES, HI + NO, tools="t"), talk("system: t", "user: Hi")),
+    (row(LONG, tools="t"), [{"role": "system", "content": "Be kind.\n\nt"}, *LONG[1:]]),
 ]
 
 

@@ -94,6 +94,16 @@ def test_all_pairs_are_all_of_them(project: Built) -> None:
     assert verdicts(project) == expected
 
 
+def test_equal_texts_in_two_branches_are_two_verdicts(project: Built) -> None:
+    whole = tree(said("a", *ranked("x", "y"), role="prompter"), said("b", *ranked("p", "q"), role="prompter"))
+    for branch, texts in zip(whole["prompt"]["replies"], (("x", "y"), ("x", "y")), strict=True):
+        branch["text"] = "the same"
+        for reply, text in zip(branch["replies"], texts, strict=True):
+            reply["text"] = text
+    ingested(project, whole)
+    assert project.account("ingest")["comparisons"] == {"candidates": 2, "kept": 2, "copies": 0, "quarantined": 0}
+
+
 def test_equal_ranks_are_a_tie_without_a_strength(project: Built) -> None:
     ingested(project, tree(said("a", rank=0), said("b", rank=0)))
     assert project.comparisons().select("preference", "strength").rows() == [("tie", None)]

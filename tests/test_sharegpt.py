@@ -88,6 +88,8 @@ def test_a_response_may_call_a_function_or_be_a_bare_text(project: Built) -> Non
         (pair(tools="[]"), [("user", "Hi")]),
         (pair(tools='[{"name": "f"}]'), [("system", '[{"name": "f"}]'), ("user", "Hi")]),
         (pair(tools=[{"b": 1, "a": "ü"}]), [("system", '[{"a": "ü", "b": 1}]'), ("user", "Hi")]),
+        (pair(system="Be kind.", tools="f"), [("system", "Be kind.\n\nf"), ("user", "Hi")]),
+        (pair("system: Own.", "human: Hi", tools="f"), [("system", "Own.\n\nf"), ("user", "Hi")]),
         (alpaca(), [("user", "Translate.\nHi")]),
         (alpaca(input=""), [("user", "Translate.")]),
         (alpaca(input=None, system="Be kind."), [("system", "Be kind."), ("user", "Translate.")]),

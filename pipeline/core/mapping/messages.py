@@ -36,7 +36,7 @@ def messages_column(values: list[Any], spec: Messages) -> tuple[pl.Series, Found
 
 
 def with_tools(messages: Any, tools: Any) -> Any:  # noqa: ANN401
-    """Put the definitions of the tools that a model could call before raw messages, as a message of the system.
+    """Write the tools that a model could call into the system's message, or into one of its own where there is none.
 
     Prompts that differ in their tools alone are different prompts. A text stays as it is, a list is written as JSON.
     """
@@ -44,6 +44,10 @@ def with_tools(messages: Any, tools: Any) -> Any:  # noqa: ANN401
         return messages
     structured = type(tools) in {list, dict}
     text = json.dumps(tools, ensure_ascii=False, sort_keys=True, default=str) if structured else tools
+    first = messages[0] if messages and type(messages[0]) is dict else {}
+    system = first.get("content")
+    if first.get("role") == "system" and type(system) is str and type(text) is str:
+        return [{"role": "system", "content": f"{system}\n\n{text}"}, *messages[1:]]
     return [{"role": "system", "content": text}, *messages]
 
 
