@@ -89,7 +89,7 @@ def test_folding_is_worked_out_as_the_code_folds() -> None:
 def account_lines(account: dict[str, Any], stages: dict[str, Any]) -> Iterator[str]:
     """The rows that the worked example of the accounts must hold."""
     for source, outcomes in account["records_by_source"].items():
-        told = [outcomes.get(name, 0) for name in OUTCOMES if name != "no_comparison"]
+        told = [outcomes.get(name, 0) for name in OUTCOMES]
         yield " | ".join([source, *(f"{count:,}" for count in (sum(outcomes.values()), *told))])
     compared = account["comparisons"]
     unkept = {"copies": compared["copies"], **account["quarantined_by"]}

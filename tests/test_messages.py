@@ -130,6 +130,7 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("too_many_responses", row("Hi", ["yes"], [f"no {i}" for i in range(1_001)])),
     ("not_one_text", row(HI, CALL, NO)),
     ("not_one_text", row(HI + CALL + talk("tool: 7"), YES, NO)),
+    ("not_one_text", row([{**YES[0], "tool_calls": [{"id": "1"}]}, *HI])),
     ("not_one_text", row(None, [*HI, {**YES[0], "function_call": {"name": "f"}}], HI + NO)),
     ("not_one_text", row(HI, YES + talk("tool: 7", "assistant: Seven."), NO)),
     ("not_one_text", row(LONG, LONG, LONG + NO)),

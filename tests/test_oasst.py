@@ -104,6 +104,12 @@ def test_equal_texts_in_two_branches_are_two_verdicts(project: Built) -> None:
     assert project.account("ingest")["comparisons"] == {"candidates": 2, "kept": 2, "copies": 0, "quarantined": 0}
 
 
+def test_no_replies_are_no_fault(project: Built) -> None:
+    ingested(project, tree({**ranked("a")[0], "replies": None}, said("b", rank=1)))
+    assert verdicts(project) == {("a", "b", "a")}
+    assert project.reasons("ingest") == {}
+
+
 def test_equal_ranks_are_a_tie_without_a_strength(project: Built) -> None:
     ingested(project, tree(said("a", rank=0), said("b", rank=0)))
     assert project.comparisons().select("preference", "strength").rows() == [("tie", None)]
@@ -148,6 +154,7 @@ FAULTS: list[tuple[str, list[dict[str, Any]]]] = [
     ("wrong_type", [said("a", rank=True), *ranked("x", "y")]),
     ("wrong_type", [said("a", rank=2.0), *ranked("x", "y")]),
     ("wrong_type", [{**said("a"), "replies": "none"}, *ranked("x", "y")]),
+    ("wrong_type", [{**said("a"), "replies": False}, *ranked("x", "y")]),
     ("wrong_type", [said("a", rank=0) | {"text": ["text"]}, said("b", rank=1), tree(*ranked("x", "y"))["prompt"]]),
     ("missing_field", [said("a", rank=0) | {"text": None}, said("b", rank=1), tree(*ranked("x", "y"))["prompt"]]),
     ("wrong_type", [said("a", rank=0) | {"message_id": 7}, said("b", rank=1), tree(*ranked("x", "y"))["prompt"]]),

@@ -79,7 +79,9 @@ def _responses(value: Any) -> list[Any]:  # noqa: ANN401
 def _compared(prompt: Any, tools: Any, chosen: Any, rejected: Any) -> Verdict:  # noqa: ANN401
     a, b = _answer(prompt, chosen), _answer(prompt, rejected)
     values = {"prompt": with_tools(a.before, tools), "response_a": a.text, "response_b": b.text, "preference": "a"}
-    return Verdict(values, fault=a.fault or b.fault or ("contexts_differ" if a.before != b.before else None))
+    called = "not_one_text" if _is_talk(prompt) and any(map(calls_tool, prompt)) else None
+    differ = "contexts_differ" if a.before != b.before else None
+    return Verdict(values, fault=called or a.fault or b.fault or differ)
 
 
 def _answer(prompt: Any, given: Any) -> _Answer:  # noqa: ANN401
@@ -98,8 +100,7 @@ def _answer(prompt: Any, given: Any) -> _Answer:  # noqa: ANN401
 
 
 def _fault(prompt: Any, given: list[Any], before: Any, rest: list[Any]) -> str | None:  # noqa: ANN401
-    raw = [*(prompt if _is_talk(prompt) else ()), *given]
-    if len(rest) != 1 or any(map(calls_tool, raw)):
+    if len(rest) != 1 or any(map(calls_tool, given)):
         return "not_one_text"
     if type(prompt) is str and {"role": "user", "content": prompt.strip()} not in map(_stripped, before):
         return "contexts_differ"

@@ -64,13 +64,13 @@ def of_tree(seen: Seen, pairs: str) -> list[Verdict] | NoVerdict:
 
 
 def _below(message: Any, before: list[_Message], pairs: str) -> Iterator[Verdict]:  # noqa: ANN401
-    replies = (message.get("replies") or []) if type(message) is dict else None
-    if type(replies) is not list:
+    replies = message.get("replies") if type(message) is dict else "no message"
+    if type(replies) not in {list, type(None)}:
         yield Verdict({}, fault="wrong_type")
         return
     path = [*before, message]
-    yield from (verdict for verdict, _ in _of_siblings(path, replies, pairs))
-    for reply in replies:
+    yield from (verdict for verdict, _ in _of_siblings(path, replies or [], pairs))
+    for reply in replies or []:
         yield from _below(reply, path, pairs)
 
 
