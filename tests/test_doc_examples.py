@@ -22,7 +22,12 @@ from schemas.ingested import OUTCOMES
 from tests.building import ROOT, Built
 from tests.pages import DOCS, REAL_README, blocks, section, table_rows
 
-EXAMPLES = re.split(r"^### ", section(DOCS / "sources.md", "Five examples"), flags=re.MULTILINE)[1:]
+EXAMPLES = re.split(r"^### ", section(DOCS / "sources.md", "Five examples"), flags=re.MULTILINE)[1:] + [
+    f"{page.stem}: {part}"
+    for page in sorted((DOCS / "adapters").glob("*.md"))
+    for part in re.split(r"^##+ ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    if "/source.yaml: gives " in part
+]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.splitlines()[0])
@@ -84,7 +89,7 @@ def test_folding_is_worked_out_as_the_code_folds() -> None:
 def account_lines(account: dict[str, Any], stages: dict[str, Any]) -> Iterator[str]:
     """The rows that the worked example of the accounts must hold."""
     for source, outcomes in account["records_by_source"].items():
-        told = [outcomes.get(name, 0) for name in OUTCOMES if name != "no_comparison"]
+        told = [outcomes.get(name, 0) for name in OUTCOMES]
         yield " | ".join([source, *(f"{count:,}" for count in (sum(outcomes.values()), *told))])
     compared = account["comparisons"]
     unkept = {"copies": compared["copies"], **account["quarantined_by"]}

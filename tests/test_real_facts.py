@@ -17,41 +17,17 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.building import ROOT, Built, build
+from tests.building import Built
+from tests.real_building import SOURCES, real_project
 
 pytestmark = pytest.mark.real
-
-SOURCES = ROOT / "tests" / "real_sources"
 
 
 @pytest.fixture(scope="module")
 def built(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """A project whose raw files are links to the real logs, under sidecars of ours and a key of its own."""
-    project = build(tmp_path_factory.mktemp("real"))
-    key = "0" * 64
-    key_file = project.root / ".pairtrail" / "pseudonym.key"
-    key_file.parent.mkdir()
-    key_file.write_text(key, encoding="ascii")
-    key_file.chmod(0o600)
-    for sidecar in sorted(SOURCES.glob("*/source.yaml")):
-        folder = project.raw / sidecar.parent.name
-        folder.mkdir(parents=True)
-        (folder / "source.yaml").write_text(sidecar.read_text(encoding="utf-8"), encoding="utf-8")
-        for file in sorted((real / sidecar.parent.name).iterdir()):
-            (folder / file.name).symlink_to(file)
-    for kind, version in (("policy", "assistant-1"), ("rubric", "pairwise-1")):
-        (project.root / "data" / kind / f"{version}.md").write_text(
-            f"---\nversion: {version}\ntitle: t\neffective: 2026-01-01\napproved_by: the tests\n---\n", encoding="utf-8"
-        )
-    from pipeline.core.keys import fingerprint
-
-    licenses = ["CC0-1.0", "MIT", "Apache-2.0", "CC-BY-4.0"]
-    project.set_params(
-        ingest={"key_fingerprint": fingerprint(key), "record_bytes": 2**24},
-        validate={"policies": ["assistant-1"], "rubrics": ["pairwise-1"], "licenses": licenses},
-        publish={"licenses_strictest_last": licenses},
-    )
-    return project.run()
+    """A project of all the sources, whose raw files are links to the real logs."""
+    names = [sidecar.parent.name for sidecar in sorted(SOURCES.glob("*/source.yaml"))]
+    return real_project(real, tmp_path_factory.mktemp("real"), *names).run()
 
 
 def of_source(built: Built, source: str) -> pl.DataFrame:
@@ -76,6 +52,9 @@ def test_every_record_and_every_vote_is_accounted_for(built: Built) -> None:
     records = built.account("ingest")["records_by_source"]
     assert {source: sum(outcomes.values()) for source, outcomes in records.items()} == {
         "hh_rlhf": 2_312,
+        "llamafactory": 600,
+        "llamafactory_kto": 300,
+        "oasst": 100,
         "pandalm": 999,
         "llmfao": 8_931 + 2_139 + 2_228,
         "ukp_convarg": 9_967,
@@ -84,6 +63,9 @@ def test_every_record_and_every_vote_is_accounted_for(built: Built) -> None:
     }
     assert verdicts_per_source(built) == {
         "hh_rlhf": 2_312 - 5,
+        "llamafactory": 600,
+        "llamafactory_kto": 1,
+        "oasst": 754,
         "pandalm": 999 * 3 - 6 * 3,
         "llmfao": 8_931 + 2_139,
         "ukp_convarg": 9_967,

@@ -1,5 +1,6 @@
 """Messages: lists of `{role, content}`, built from raw lists or plain texts."""
 
+import json
 from typing import Any
 
 import polars as pl
@@ -32,6 +33,27 @@ def messages_column(values: list[Any], spec: Messages) -> tuple[pl.Series, Found
         ("wrong_type", pl.Series(wrong, dtype=pl.Boolean)),
         ("unknown_role", pl.Series(strange, dtype=pl.Boolean)),
     ]
+
+
+def with_tools(messages: Any, tools: Any) -> Any:  # noqa: ANN401
+    """Write the tools that a model could call into the system's message, or into one of its own where there is none.
+
+    Prompts that differ in their tools alone are different prompts. A text stays as it is, a list is written as JSON.
+    """
+    if type(messages) is not list or tools in (None, "", [], {}, "[]"):
+        return messages
+    structured = type(tools) in {list, dict}
+    text = json.dumps(tools, ensure_ascii=False, sort_keys=True, default=str) if structured else tools
+    first = messages[0] if messages and type(messages[0]) is dict else {}
+    system = first.get("content")
+    if first.get("role") == "system" and type(system) is str and type(text) is str:
+        return [{"role": "system", "content": f"{system}\n\n{text}"}, *messages[1:]]
+    return [{"role": "system", "content": text}, *messages]
+
+
+def calls_tool(message: Any) -> bool:  # noqa: ANN401
+    """Say whether a raw message calls a tool, in OpenAI's words: that is more than its text."""
+    return type(message) is dict and bool(message.get("tool_calls") or message.get("function_call"))
 
 
 def _is_messages(value: Any, spec: Messages) -> bool:  # noqa: ANN401

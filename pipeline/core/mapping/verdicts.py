@@ -11,7 +11,7 @@ import polars as pl
 
 from pipeline.core.mapping.candidates import CANDIDATES, RECORDS, Batch, Found, RawFile, assemble
 from pipeline.core.mapping.fieldmap import Joined, columns_for
-from pipeline.core.mapping.sides import SideRecord, parts_column, read_sides
+from pipeline.core.mapping.sides import SideRecord, parts_column, read_sides, unjoined
 from pipeline.core.mapping.statements import consent_column, own_statements
 from pipeline.core.raw.rawfiles import RawBatch
 from pipeline.core.sidecar.specs import AnySpec, FromPath, Messages
@@ -112,11 +112,12 @@ def candidates_of(file: RawFile, placed: Sequence[tuple[Seen, Verdict]], given: 
     columns |= _strength_as_stated(verdicts, given)
     columns["consent_refs"], ref_faults = consent_column(file.source.consent_refs, joined)
     columns["sides"] = parts_column([_drawn_on(file, seen, verdict) for seen, verdict in placed])
+    absent = unjoined([[seen.sides.get(name) for seen, _ in placed] for name in file.source.used_sides(specs)])
     own = {name: spec for name, spec in specs.items() if name not in given.stated}
     columns["own"] = own_statements(own, columns, len(placed))
     rows, digests = [seen.row for seen, _ in placed], [seen.digest for seen, _ in placed]
     keys = [verdict.key for verdict in verdicts]
-    return assemble(rows, digests, keys, columns, [*_faults(verdicts), *found, *ref_faults])
+    return assemble(rows, digests, keys, columns, [*_faults(verdicts), *found, *ref_faults, *absent])
 
 
 def _joined(file: RawFile, placed: Sequence[tuple[Seen, Verdict]]) -> Joined:
