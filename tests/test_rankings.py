@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.mapping.rankings import MOST_RESPONSES, Pairing, Placed, answered, check_answers, ranked_verdicts
 from pipeline.core.mapping.verdicts import NoVerdict, Verdict, gathered
@@ -106,6 +107,16 @@ def test_the_cap_cuts_all_annotators_alike() -> None:
     both = [verdicts(placed, Pairing(most=1)) for placed in (THREE, reversed_)]
     assert [[one.key for one in found if one.fault is None] for found in both] == [[both[0][0].key]] * 2
     assert [[one.fault for one in found] for found in both] == [[None, "over_cap", "over_cap"]] * 2
+
+
+@given(st.permutations(["u", "v", "w", "x", "y"]))
+def test_the_cap_goes_by_the_texts_and_not_by_their_names(names: list[str]) -> None:
+    texts = ["iron", "lead", "zinc", "gold", "salt"]
+    placed = [Placed(name, texts.index(text), text) for name, text in zip(names, texts, strict=True)]
+    kept = [one for one in verdicts(placed, Pairing(most=3)) if one.fault is None]
+    digests = {digest_text(*sorted(pair)): set(pair) for pair in combinations(texts, 2)}
+    least = [digests[digest] for digest in sorted(digests)[:3]]
+    assert [{one.values["response_a"], one.values["response_b"]} for one in kept] == least
 
 
 def test_an_answer_brings_the_strength_that_the_options_state() -> None:

@@ -64,16 +64,16 @@ def ranked_verdicts(
     """
     if isinstance(placed, str):
         return [Verdict(shared, kind, placed)]
-    ordered = sorted(placed, key=lambda one: one.name)
-    if len({one.name for one in ordered}) < len(ordered):
+    ranked = list(placed)
+    if len({one.name for one in ranked}) < len(ranked):
         return [Verdict(shared, kind, fault="conflicting_ratings")]
-    if len(ordered) > MOST_RESPONSES:
+    if len(ranked) > MOST_RESPONSES:
         return [Verdict(shared, kind, fault="too_many_responses")]
-    if len(ordered) < 2:  # noqa: PLR2004
+    if len(ranked) < 2:  # noqa: PLR2004
         return NoVerdict("not_ranked")
-    ranks = {place: rank for rank, place in enumerate(sorted({one.place for one in ordered}))}
-    apart = [(pair, abs(ranks[pair[0].place] - ranks[pair[1].place])) for pair in combinations(ordered, 2)]
-    farthest = 1 if pairing.pairs == "adjacent" else len(ordered)
+    ranks = {place: rank for rank, place in enumerate(sorted({one.place for one in ranked}))}
+    apart = [(pair, abs(ranks[pair[0].place] - ranks[pair[1].place])) for pair in combinations(ranked, 2)]
+    farthest = 1 if pairing.pairs == "adjacent" else len(ranked)
     chosen = [_turned(*pair) for pair, steps in apart if steps <= farthest and (steps or pairing.ties)]
     if not chosen:
         return NoVerdict("one_label")
@@ -93,9 +93,9 @@ def _text(placed: Placed) -> str:
     return placed.text if type(placed.text) is str else ""
 
 
-def _draw(pair: tuple[Placed, Placed]) -> str:
+def _draw(pair: tuple[Placed, Placed]) -> tuple[str, ...]:
     a, b = pair
-    return digest_text(_text(a), _text(b), a.name, b.name)
+    return digest_text(_text(a), _text(b)), a.name, b.name
 
 
 def _key(a: Placed, b: Placed, kind: str | None) -> str:
