@@ -65,7 +65,7 @@ def of_tree(seen: Seen, pairs: str) -> list[Verdict] | NoVerdict:
 
 def _below(message: Any, before: list[_Message], pairs: str) -> Iterator[Verdict]:  # noqa: ANN401
     replies = message.get("replies") if type(message) is dict else "no message"
-    if type(replies) not in {list, type(None)}:
+    if not isinstance(replies, list | None):
         yield Verdict({}, fault="wrong_type")
         return
     path = [*before, message]

@@ -59,6 +59,8 @@ CANDIDATE_REASONS = {
     "too_many_responses": "one prompt has more responses to compare than any sound log holds",
     "off_scale": "a rating lies outside the scale that the sidecar declares",
     "conflicting_ratings": "one annotator rates one response to one prompt in two ways",
+    "unknown_response": "a ranking names a response that the record does not hold, or that it holds twice",
+    "lists_disagree": "lists that belong together, item by item, have different lengths",
     "over_cap": "the prompt has more pairs than the sidecar's cap; those with the least digests are written",
     "not_one_text": "a response is several messages or none, or a message is more than its text (a tool call, say)",
     "wrong_type": "a value has another type than the field: a boolean where a text is expected, say",

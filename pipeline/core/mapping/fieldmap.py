@@ -45,6 +45,15 @@ class Joined:
         return found
 
 
+def value_at(record: Any, path: str) -> Any:  # noqa: ANN401
+    """Return the value at a path of one record, or of a part of one; None where it is absent."""
+    if type(record) is dict and path in record:
+        return record[path]
+    for step in path.split("."):
+        record = _step(record, step)
+    return record
+
+
 def _step(value: Any, step: str) -> Any:  # noqa: ANN401
     if type(value) is dict:
         return value.get(step)

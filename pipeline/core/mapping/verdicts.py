@@ -3,13 +3,13 @@
 An adapter is mostly one function: from a record as it was seen to its verdicts, or to the reason why it names none.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from pipeline.core.mapping.candidates import CANDIDATES, RECORDS, Batch, Found, RawFile, assemble
+from pipeline.core.mapping.candidates import CANDIDATES, NO_COMPARISON_REASONS, RECORDS, Batch, Found, RawFile, assemble
 from pipeline.core.mapping.fieldmap import Joined, columns_for
 from pipeline.core.mapping.sides import SideRecord, parts_column, read_sides, unjoined
 from pipeline.core.mapping.statements import consent_column, own_statements
@@ -83,6 +83,19 @@ def read_verdicts(file: RawFile, find: Callable[[Seen], list[Verdict] | NoVerdic
         placed = [(seen, verdict) for seen, those in found if isinstance(those, list) for verdict in those]
         silent = {seen.row: those.reason for seen, those in found if isinstance(those, NoVerdict)}
         yield Batch(outcomes(raw, silent), candidates_of(file, placed, given))
+
+
+def gathered(found: Iterable[list[Verdict] | NoVerdict]) -> list[Verdict] | NoVerdict:
+    """Put together what the judgements of one record give: verdicts, else the first reason in the documented order."""
+    verdicts: list[Verdict] = []
+    reasons = set()
+    for those in found:
+        if isinstance(those, NoVerdict):
+            reasons.add(those.reason)
+        else:
+            verdicts += those
+    reason = next((reason for reason in NO_COMPARISON_REASONS if reason in reasons), "not_judged")
+    return verdicts or NoVerdict(reason)
 
 
 def seen_in(file: RawFile, raw: RawBatch) -> Iterator[Seen]:
