@@ -4,9 +4,10 @@ What is not understood is handed on as it is, so that the field map judges it; n
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.core.mapping.fieldmap import Joined
+from pipeline.core.mapping.sides import SideRecord
 from pipeline.core.mapping.verdicts import Seen
 from pipeline.core.raw.decoding import json_decoder
 from pipeline.core.sidecar.specs import side_of
@@ -33,6 +34,35 @@ def stated_at(seen: Seen, path: str) -> Any:  # noqa: ANN401
     found = seen.sides.get(side) if side is not None else None
     record = seen.content if side is None else None if found is None else found.content
     return None if record is None else Joined([record]).at(inner)[0]
+
+
+class Places(Protocol):
+    """Where prompt, response and model stand in a side record, as an adapter's options state it."""
+
+    @property
+    def prompt(self) -> str:
+        """The path of the input."""
+
+    @property
+    def response(self) -> str:
+        """The path of the output."""
+
+    @property
+    def model(self) -> str:
+        """The path of the model's name."""
+
+    @property
+    def json_texts(self) -> bool:
+        """Whether a text that holds a JSON list or object is read as that."""
+
+
+def exchange_in(side: SideRecord | None, places: Places) -> Exchange | str:
+    """Read what a side record holds; where it is no single response to a prompt, return the reason."""
+    if side is None:
+        return "no_side_record"
+    told = Joined([side.content])
+    given, answered, model = (told.at(path)[0] for path in (places.prompt, places.response, places.model))
+    return exchange_of(given, answered, model, json_texts=places.json_texts)
 
 
 def exchange_of(given: Any, answered: Any, model: Any, *, json_texts: bool = False) -> Exchange | str:  # noqa: ANN401

@@ -12,6 +12,12 @@ from pipeline.core.mapping.exchanges import Exchange
 from pipeline.core.mapping.verdicts import Seen, Verdict
 from pipeline.core.params import STRICT, written
 
+# What ratings and corrections give; a sidecar cannot map them, as which response is a hangs on the texts.
+RATED = (
+    *("prompt", "response_a", "response_b", "preference", "presented_order", "model_a", "model_b"),
+    *("annotator", "annotator_kind", "rationale", "event_id", "created_at"),
+    *("strength", "strength_raw", "strength_scale"),
+)
 # A hundred responses to one prompt give 4,950 pairs.
 _MOST_RESPONSES = 100
 _LARGEST = 2.0**63
@@ -106,11 +112,17 @@ def sound_items(ratings: Sequence[Rating]) -> int:
     return sum(map(_agree, _by_item(ratings)))
 
 
-def corrected(seen: Seen, exchange: Exchange, correction: Any, values: Mapping[str, Any]) -> Verdict:  # noqa: ANN401
+def corrected(
+    seen: Seen,
+    exchange: Exchange,
+    correction: Any,  # noqa: ANN401
+    values: Mapping[str, Any],
+    model: Any = None,  # noqa: ANN401
+) -> Verdict:
     """Compare a corrected response with the original, which it is preferred to; a is the lesser text."""
     first = type(correction) is str and correction < exchange.response
     texts = (correction, exchange.response) if first else (exchange.response, correction)
-    models = (None, exchange.model) if first else (exchange.model, None)
+    models = (model, exchange.model) if first else (exchange.model, model)
     return Verdict(
         {
             **values,
