@@ -12,7 +12,7 @@ from pipeline.adapters import events
 from pipeline.core.errors import PairtrailError
 from tests.building import Built, lines
 from tests.mutants import JSON, adds_up, ids_of, mutants, shuffled
-from tests.pages import DOCS
+from tests.pages import DOCS, blocks
 
 ALL = {"choice": "r-1", "thumbs": "r-2", "edit": "r-3", "regeneration": "r-4"}
 CONTRACT = Draft202012Validator(json.loads((DOCS / "events.schema.json").read_text(encoding="utf-8")))
@@ -328,6 +328,27 @@ def test_the_order_of_events_does_not_matter(new_project: Callable[[str], Built]
     assert len(ids_of(found[0])) == 2 + 2 + 1 + 1
     assert all(ids_of(one) == ids_of(found[0]) for one in found)
     assert all(outcomes(one) == outcomes(found[0]) for one in found)
+
+
+def test_turns_that_do_not_fit_into_memory_give_the_same(
+    new_project: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [
+        {**one, "turn": f"t{n}", "id": one["id"] if one["event"] == "shown" else f"{n} {one['id']}"}
+        for n in range(9)
+        for one in SOUND
+    ]
+    held = ingested(new_project("held"), *found)
+    monkeypatch.setattr("pipeline.core.mapping.grouping.parts_for", lambda _: 16)
+    aside = ingested(new_project("aside"), *found)
+    assert (ids_of(aside), outcomes(aside)) == (ids_of(held), outcomes(held))
+
+
+def test_the_documented_events_keep_the_schema() -> None:
+    [example] = blocks(DOCS / "adapters/events.md", "json")
+    told = [json.loads(line) for line in example.splitlines()]
+    assert {one["event"] for one in told} == {"shown", *ALL}
+    assert [list(CONTRACT.iter_errors(one)) for one in told] == [[]] * len(told)
 
 
 @settings(max_examples=25)

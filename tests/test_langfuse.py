@@ -355,6 +355,16 @@ def test_neither_the_order_of_scores_nor_of_traces_matters(new_project: Callable
     ]
     assert len(ids_of(found[0])) == 3 + 3 + 2 + 2
     assert all(ids_of(one) == ids_of(found[0]) for one in found)
+    rows = found[0].comparisons()
+    assert (rows["response_a"] < rows["response_b"]).all()
+    assert set(rows["preference"]) == {"a", "b", "tie"}
+
+
+def test_two_names_are_two_verdicts_though_nothing_else_tells_them_apart(project: Built) -> None:
+    bare = {"id": None, "timestamp": None}
+    scores = [{**score(n, f"t{n}", n, name=name), **bare} for n in (1, 2) for name in ("thumb", "grip")]
+    options = {"scores": {"thumb": {"rubric": "r-1"}, "grip": {"rubric": "r-2"}}}
+    assert sorted(ingested(project, *scores, options=options).comparisons()["rubric_version"]) == ["r-1", "r-2"]
 
 
 def test_a_small_file_goes_through_all_stages(project: Built) -> None:

@@ -306,6 +306,16 @@ def test_a_small_file_goes_through_all_stages(project: Built) -> None:
     assert project.account("publish")["kept"] == 3
 
 
+def test_groups_that_do_not_fit_into_memory_give_the_same(
+    new_project: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = ingested(new_project("held"), *SOUND, options=EVERYTHING)
+    monkeypatch.setattr("pipeline.core.mapping.grouping.parts_for", lambda _: 16)
+    aside = ingested(new_project("aside"), *SOUND, options=EVERYTHING)
+    assert (ids_of(aside), silences(aside)) == (ids_of(held), silences(held))
+    assert aside.table("ingest/occurrences").equals(held.table("ingest/occurrences"))
+
+
 @settings(max_examples=25)
 @given(mutants(SOUND), mutants(RUNS))
 def test_whatever_the_files_hold_both_accounts_add_up(

@@ -143,9 +143,9 @@ class _Turn:
         """Name what was shown among what a verdict draws on; a fault is its reaction's alone."""
         if not verdict.values:
             return verdict
-        named = [seen.content.get(name) for seen in verdict.of for name in ("shown", "new")]
-        shown = [one for name in named if name is not None for one in self.shown.get(name, [])]
-        return replace(verdict, of=tuple(dict.fromkeys([*verdict.of, *shown])))
+        named = [seen.content.get(name) or "" for seen in verdict.of for name in ("shown", "new")]
+        of = [*verdict.of, *(one for name in named for one in self.shown.get(name, []))]
+        return replace(verdict, key=of[0].content["event"], of=tuple(dict.fromkeys(of)))
 
 
 def _turn(options: Options, members: list[Seen]) -> _Turn:
@@ -158,7 +158,7 @@ def _turn(options: Options, members: list[Seen]) -> _Turn:
 
 def _pair(options: Options, members: list[Seen]) -> Iterator[Verdict]:
     turn = _turn(options, members)
-    yield from (_astray(seen) for name, held in turn.shown.items() if turn.event(name) is None for seen in held)
+    yield from (_astray(seen) for name, held in turn.shown.items() if not turn.event(name) for seen in held)
     verdicts = (_choices(turn), _edits(turn), _thumbs(turn), _regenerations(turn))
     yield from (turn.drawn(verdict) for found in verdicts for verdict in found)
 
@@ -181,9 +181,8 @@ def _choices(turn: _Turn) -> Iterator[Verdict]:
 
 def _edits(turn: _Turn) -> Iterator[Verdict]:
     for seen in turn.of("edit"):
-        original = turn.reacted_to(seen)
-        edited = None if original is None else corrected(seen, original, seen.content.get("text"), turn.values(seen))
-        yield edited or _astray(seen)
+        old = turn.reacted_to(seen)
+        yield corrected(seen, old, seen.content.get("text"), turn.values(seen)) if old else _astray(seen)
 
 
 def _ratings(turn: _Turn) -> dict[str | None, list[Rating]]:

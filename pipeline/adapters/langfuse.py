@@ -5,7 +5,7 @@ Written against the API definition in Langfuse's Python SDK 5.0.4 (November 2026
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -22,9 +22,10 @@ from pipeline.core.mapping.rated import (
     is_named,
     must_tell_apart,
     prompt_key,
+    rated_fills,
     sound_items,
 )
-from pipeline.core.mapping.verdicts import NoVerdict, Seen, Verdict, fills
+from pipeline.core.mapping.verdicts import NoVerdict, Seen, Verdict
 from pipeline.core.params import STRICT, build
 from pipeline.core.sidecar.sidecars import SIDECAR
 
@@ -98,8 +99,7 @@ def read(file: RawFile) -> Iterator[Batch]:
     if not set(_JOINS.values()) & set(file.source.sidecar.join):
         msg = f"{where}: adapter langfuse needs `join` to name side files `traces`, `observations` or both"
         raise PairtrailError(msg)
-    stated = ("rubric_version",) if any(options.rubrics.values()) else ()
-    given = fills(*FILLS, *stated, stated=stated)
+    given = rated_fills(options.rubrics.values())
     yield from read_groups(file, partial(_key, options), partial(_pair, options), given, partial(_alone, options))
 
 
@@ -121,8 +121,9 @@ def _pair(options: Options, members: list[Seen]) -> Iterator[Verdict]:
     if found[0].number is None:
         yield from (_correction(options, one) for one in found)
     else:
-        score = options.scores[found[0].seen.content["name"]]
-        yield from compared([one.rating for one in found], found[0].shared, score)
+        name = found[0].seen.content["name"]
+        for verdict in compared([one.rating for one in found], found[0].shared, options.scores[name]):
+            yield replace(verdict, key=f"score {name}")
 
 
 def _alone(options: Options, members: list[Seen]) -> str:
@@ -137,7 +138,8 @@ def _correction(options: Options, one: _Judged) -> Verdict:
     content = one.seen.content
     text = response_of(_raw(content), one.exchange.prompt, json_texts=options.json_texts)
     told = {"id": "event_id", "timestamp": "created_at", "comment": "rationale"}
-    return corrected(one.seen, one.exchange, text, one.shared | {name: content.get(key) for key, name in told.items()})
+    values = one.shared | {name: content.get(key) for key, name in told.items()}
+    return replace(corrected(one.seen, one.exchange, text, values), key="correction")
 
 
 def _judged(options: Options, seen: Seen) -> _Judged | NoVerdict | str:

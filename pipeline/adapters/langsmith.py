@@ -22,9 +22,10 @@ from pipeline.core.mapping.rated import (
     is_named,
     must_tell_apart,
     prompt_key,
+    rated_fills,
     sound_items,
 )
-from pipeline.core.mapping.verdicts import NoVerdict, Seen, Verdict, fills
+from pipeline.core.mapping.verdicts import NoVerdict, Seen, Verdict
 from pipeline.core.params import STRICT, build
 from pipeline.core.sidecar.sidecars import SIDECAR
 
@@ -79,7 +80,6 @@ class Options:
 
 
 _KINDS = {"app": "human", "model": "model", "auto_eval": "model", "evaluator": "model"}
-_RUNS = "runs"
 
 NEEDS: tuple[str, ...] = ()
 FILLS = RATED
@@ -123,11 +123,10 @@ def read(file: RawFile) -> Iterator[Batch]:
     """Yield a file's corrections, comparisons, and ratings of several responses to one prompt by one annotator."""
     where = file.source.folder / SIDECAR
     options = build(Options, file.source.sidecar.options, f"{where}: options")
-    if _RUNS not in file.source.sidecar.join:
+    if "runs" not in file.source.sidecar.join:
         msg = f"{where}: adapter langsmith needs `join` to name the side file `runs`"
         raise PairtrailError(msg)
-    stated = ("rubric_version",) if any(options.rubrics.values()) else ()
-    given = fills(*FILLS, *stated, stated=stated)
+    given = rated_fills(options.rubrics.values())
     yield from read_groups(file, partial(_key, options), partial(_pair, options), given, partial(_alone, options))
 
 
@@ -150,14 +149,15 @@ def _pair(options: Options, members: list[Seen]) -> Iterator[Verdict]:
     ratings, score = [one.rating for one in found if one.number is not None], found[0].score
     if score is None or not ratings:
         return
-    shared = {**found[0].shared, "rubric_version": score.rubric}
+    shared, key = {**found[0].shared, "rubric_version": score.rubric}, found[0].seen.content["key"]
     if found[0].group is None:
-        yield from compared(ratings, shared, score)
+        yield from (replace(verdict, key=f"score {key}") for verdict in compared(ratings, shared, score))
         return
     comments = [one.seen.content.get("comment") for one in found]
     shared["rationale"] = comments[0] if all(one == comments[0] for one in comments) else None
-    neither = options.comparative[found[0].seen.content["key"]].neither
-    yield from compared(ratings, shared, score, lambda number: neither if number == 0 else "tie")
+    neither = options.comparative[key].neither
+    verdicts = compared(ratings, shared, score, lambda number: neither if number == 0 else "tie")
+    yield from (replace(verdict, key=f"comparative {key}") for verdict in verdicts)
 
 
 def _alone(options: Options, members: list[Seen]) -> str:
@@ -184,7 +184,7 @@ def _judged(options: Options, seen: Seen) -> _Judged | NoVerdict | str:
     asked = _asked(options, seen.content)
     if not isinstance(asked, _Asked):
         return asked
-    exchange, shared = exchange_in(seen.sides.get(_RUNS), options), _annotator(options, seen)
+    exchange, shared = exchange_in(seen.sides.get("runs"), options), _annotator(options, seen)
     if isinstance(exchange, str):
         return exchange
     if shared["annotator"] is not None and type(shared["annotator"]) not in {str, int}:

@@ -1,7 +1,7 @@
 """Ratings: scores that responses to one prompt got from one annotator, and the comparisons that they give together."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import combinations
@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.core.errors import PairtrailError
 from pipeline.core.mapping.exchanges import Exchange
-from pipeline.core.mapping.verdicts import Seen, Verdict
+from pipeline.core.mapping.verdicts import Fills, Seen, Verdict, fills
 from pipeline.core.params import STRICT, written
 
 # What ratings and corrections give; a sidecar cannot map them, as which response is a hangs on the texts.
@@ -83,6 +83,12 @@ class Rating:
     exchange: Exchange
     event_id: Any = None
     created_at: Any = None
+
+
+def rated_fills(rubrics: Iterable[str | None]) -> Fills:
+    """Declare what ratings and corrections give; the rubric too where the options state one."""
+    stated = ("rubric_version",) if any(rubrics) else ()
+    return fills(*RATED, *stated, stated=stated)
 
 
 def compared(
