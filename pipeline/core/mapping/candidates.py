@@ -56,6 +56,7 @@ class RawFile:
 CANDIDATE_REASONS = {
     "no_side_record": "the record names a side record that does not exist (or is itself quarantined)",
     "withdrawn": "a message of it is deleted in the source, or failed the source's review",
+    "no_shown_event": "what the event is about was not shown in its turn, or stands there in two versions",
     "too_many_responses": "one prompt has more responses to compare than any sound log holds",
     "off_scale": "a rating lies outside the scale that the sidecar declares",
     "conflicting_ratings": "one annotator rates one response to one prompt in two ways",
@@ -82,6 +83,7 @@ NO_COMPARISON_REASONS = {
     "not_submitted": "the judgement is a draft, or was discarded",
     "cancelled": "the annotator cancelled or skipped it",
     "deleted": "the source marks it as deleted",
+    "overruled": "somebody corrected its score, and nobody says who",
     "one_label": "all responses to its prompt have the same label",
     "no_partner": "no other record judges another response to the same prompt, by the same annotator or rating group",
     "not_a_comparison": "it is of a kind that the sidecar's options do not name",

@@ -5,7 +5,7 @@ A group is complete within its file. Groups that do not fit into memory are put 
 
 import json
 import shutil
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,13 +80,14 @@ def read_groups(
     key_of: Callable[[Seen], Key | NoVerdict | Verdict],
     pair: Callable[[list[Seen]], Iterator[Verdict] | list[Verdict]],
     given: Fills,
-    alone: Callable[[list[Seen]], str],
+    alone: Callable[[list[Seen]], str | Mapping[int, str]],
 ) -> Iterator[Batch]:
     """Yield a file's batches, where the records with one key give their verdicts together.
 
     `key_of` names a record's group, says why it is in none, or returns its fault as a `Verdict` with a `fault`. `pair`
     is given each group's distinct records, in an order that hangs on their content alone; each verdict says `of` which
-    it draws, its own record first. A record that no verdict draws on gets the reason that `alone` gives for its group.
+    it draws, its own record first. A record that no verdict draws on gets the reason that `alone` gives for its group:
+    one for all, or one by record number.
     """
     shutil.rmtree(file.spill, ignore_errors=True)
     aside = _Aside(file.spill, parts_for(file.path.stat().st_size * _UNPACKED))
@@ -113,7 +114,7 @@ def _paired(
     aside: _Aside,
     pair: Callable[[list[Seen]], Iterator[Verdict] | list[Verdict]],
     given: Fills,
-    alone: Callable[[list[Seen]], str],
+    alone: Callable[[list[Seen]], str | Mapping[int, str]],
 ) -> Generator[Batch, None, dict[int, str]]:
     """Yield the groups' verdicts; return the records that none draws on, with the reason why."""
     silent: dict[int, str] = {}
@@ -128,9 +129,18 @@ def _paired(
             if len(placed) >= _VERDICTS:
                 yield Batch(pl.DataFrame(schema=RECORDS), candidates_of(file, placed, given))
                 placed = []
-        silent |= {seen.row: alone(members) for seen in members if seen.row not in drawn}
+        silent |= _left([seen for seen in members if seen.row not in drawn], members, alone)
     yield Batch(pl.DataFrame(schema=RECORDS), candidates_of(file, placed, given))
     return silent
+
+
+def _left(
+    left: list[Seen], members: list[Seen], alone: Callable[[list[Seen]], str | Mapping[int, str]]
+) -> dict[int, str]:
+    if not left:
+        return {}
+    why = alone(members)
+    return {seen.row: why if isinstance(why, str) else why[seen.row] for seen in left}
 
 
 def _copies(members: list[Seen]) -> dict[str, list[Seen]]:
