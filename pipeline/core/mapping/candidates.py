@@ -59,14 +59,15 @@ CANDIDATE_REASONS = {
     "off_scale": "a rating lies outside the scale that the sidecar declares",
     "conflicting_ratings": "one annotator rates one response to one prompt in two ways",
     "over_cap": "the prompt has more pairs than the sidecar's cap; those with the least digests are written",
+    "broken_json": "a text that should hold JSON does not, or holds in it what no text may",
     "wrong_type": "a value has another type than the field: a boolean where a text is expected, say",
     "unknown_value": "a value is neither in the sidecar's value map nor in the field's vocabulary",
     "unknown_role": "a message has a role that is not system, user, assistant or tool",
     "bad_time": "a time cannot be read in the stated unit or format",
     "out_of_range": "a number is not finite, or a time lies outside what the column holds",
     "missing_field": "a field that a comparison cannot do without is absent or null",
-    "contexts_differ": "the transcripts differ before the last assistant turn",
-    "no_assistant_turn": "a transcript has no assistant turn",
+    "contexts_differ": "the two conversations differ before the last assistant turn",
+    "no_assistant_turn": "a conversation has no assistant turn, or does not end in one",
 }
 
 # Why a sound record gives no comparison.
