@@ -22,7 +22,12 @@ from schemas.ingested import OUTCOMES
 from tests.building import ROOT, Built
 from tests.pages import DOCS, REAL_README, blocks, section, table_rows
 
-EXAMPLES = re.split(r"^### ", section(DOCS / "sources.md", "Five examples"), flags=re.MULTILINE)[1:]
+EXAMPLES = re.split(r"^### ", section(DOCS / "sources.md", "Five examples"), flags=re.MULTILINE)[1:] + [
+    f"{page.stem}: {part}"
+    for page in sorted((DOCS / "adapters").glob("*.md"))
+    for part in re.split(r"^##+ ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    if "/source.yaml: gives " in part
+]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.splitlines()[0])

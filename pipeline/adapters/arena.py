@@ -30,7 +30,7 @@ _SLICES = ("category", "language", "safety")
 
 NEEDS = ("annotator", "annotator_kind")
 FILLS = tuple(GIVEN)
-USES = ("join",)
+USES = ()
 
 _Messages = list[dict[str, Any]]
 
