@@ -16,6 +16,7 @@ from pipeline.core.keys import PUBLIC_KEY
 from pipeline.core.mapping.candidates import CANDIDATE_REASONS, NO_COMPARISON_REASONS
 from pipeline.core.mapping.verdicts import NoVerdict, Seen
 from tests.building import Built, build, lines
+from tests.pages import DOCS, section, table_rows
 
 FIELDS: dict[str, Any] = {"annotator": {"constant": None}, "annotator_kind": {"constant": "human"}}
 
@@ -390,6 +391,39 @@ def test_both_accounts_add_up_whatever_comes(records: list[dict[str, Any]], tmp_
     assert account["comparisons"]["candidates"] == sum(
         account["comparisons"][name] for name in ("kept", "copies", "quarantined")
     )
+
+
+TALKS = {
+    "a battle of one turn": [old(), old(winner="tie"), old(winner="model_b")],
+    "two turns, whose first answers are equal": [
+        old(conversation_a=said("Hi", "A.", "And?", "x"), conversation_b=said("Hi", "A.", "And?", "y"))
+    ],
+    "two turns, whose first answers differ": [
+        old(conversation_a=said("Hi", "A.", "And?", "x"), conversation_b=said("Hi", "B.", "And?", "y"), winner=winner)
+        for winner in ("model_a", "tie")
+    ],
+    "a session's second vote": [
+        new(evaluation_order=2, full_conversation=rounds(("First?", "A.", "B."), ("Hi", "Hello.", "Yes?")))
+    ],
+    "a battle over an image": [
+        new(conversation_a=[*IMAGE, parts("", "a")[1]], conversation_b=[*IMAGE, parts("", "b")[1]])
+    ],
+    "an answer that is null": [old(conversation_b=[*said("Hi"), {"role": "assistant", "content": None}])],
+    "a battle without a vote": [old(winner=None)],
+}
+
+
+def test_the_page_shows_what_becomes_of_a_log(project: Built) -> None:
+    """Each row of the page's table counts records and names what became of them."""
+    ingested(project, *(record for records in TALKS.values() for record in records))
+    told = table_rows(section(DOCS / "adapters" / "arena.md", "Which battles can be compared"))
+    fates = project.table("ingest/records").sort("source_row").select("outcome", "reason").rows()
+    for kind, count, fate in told:
+        these, fates = fates[: len(TALKS[kind])], fates[len(TALKS[kind]) :]
+        assert int(count) == len(these)
+        for outcome, reason in these:
+            assert fate.startswith(count) if outcome == "gave_comparisons" else fate.endswith(f"`{reason}`")
+    assert fates == []
 
 
 def test_a_build_to_the_end(project: Built) -> None:

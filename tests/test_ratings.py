@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import fields
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +14,9 @@ from pipeline.adapters.ratings import guess
 from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.mapping.scores import Attribute, score_of
+from pipeline.core.params import parse_yaml
 from tests.building import Built, build, lines
+from tests.pages import DOCS, blocks, documented, section
 
 RATED: dict[str, Any] = {"values": {"1": 1, "2": 2, "3": 3, "4": 4, "5": 5}, "unrated": ["N/A"], "scale": [1, 5]}
 LISTED: dict[str, Any] = {
@@ -115,6 +118,18 @@ def test_numbers_of_two_raters_are_never_compared(project: Built) -> None:
     grouped(project, *records, single("E", 2, who=" "), options=BY_RATER, fields=RATER_FIELDS)
     assert shown(project) == [("B", "C", "a", 0.25, "4 - 3", "0..4")]
     assert outcomes(project) == {"gave_comparisons": 2, "no_partner": 3}
+
+
+@pytest.mark.parametrize("who", [None, " ", "", 0, 58])
+def test_a_rater_must_be_named_and_a_number_names_one(project: Built, who: Any) -> None:  # noqa: ANN401
+    """Nobody is not the same person as nobody, but worker 0 is worker 0."""
+    options = {**LISTED, "attributes": {"helpfulness": {"path": "helpfulness", "scale": [0, 4]}}}
+    grouped(project, single("A", 1, who=who), single("B", 4, who=who), options=BY_RATER, fields=RATER_FIELDS)
+    items = [{"response": text, "helpfulness": place} for place, text in enumerate("AB")]
+    project.source("other", {"x.jsonl": lines(listed(*items, who=who))}, adapter="ratings", options=options,
+                   fields={**LISTED_FIELDS, "annotator": "who"}).run("ingest")  # fmt: skip
+    named = {"gave_comparisons": 3} if who in (0, 58) else {"no_partner": 3}
+    assert outcomes(project) == named
 
 
 @pytest.mark.parametrize("other", [{"prompt": "Why "}, {"rubric": "r-2"}, {"policy": "p-0"}, {"consent": "c-2"}])
@@ -411,10 +426,10 @@ def test_both_accounts_add_up_whatever_comes(
     shape: int,
     tmp_path_factory: Any,  # noqa: ANN401
 ) -> None:
-    options, fields = [(LISTED, LISTED_FIELDS), (SINGLE, SINGLE_FIELDS), (BY_RATER, RATER_FIELDS)][shape]
+    options, mapped = [(LISTED, LISTED_FIELDS), (SINGLE, SINGLE_FIELDS), (BY_RATER, RATER_FIELDS)][shape]
     sound = [listed(completion("A", "1"), completion("B", "2")), single("A", 1, who="x"), single("B", 2, who="x")]
     project = build(tmp_path_factory.mktemp("hostile"))
-    ingested(project, *sound, *json.loads(json.dumps(records)), options=options, fields=fields)
+    ingested(project, *sound, *json.loads(json.dumps(records)), options=options, fields=mapped)
     account = project.account("ingest")
     assert account["records"]["in"] == len(records) + 3
     counted = [account["comparisons"][name] for name in ("kept", "copies", "quarantined")]
@@ -436,3 +451,55 @@ def test_a_guess_knows_two_published_shapes_and_no_other(project: Built) -> None
     ):
         assert guess([other]) is None
     assert guess([first, second]) is None
+
+
+PAGE = DOCS / "adapters" / "ratings.md"
+
+
+def test_each_key_of_an_attribute_is_documented() -> None:
+    assert documented(section(PAGE, "Attributes")) == [field.name for field in fields(Attribute)]
+
+
+def example(heading: str) -> tuple[dict[str, Any], str]:
+    """The sidecar and the raw file below a heading of the page."""
+    told = section(PAGE, heading)
+    [sidecar], [content] = ([text for text in blocks(PAGE, kind) if text in told] for kind in ("yaml", "json"))
+    return {**parse_yaml(sidecar), "files": ["*.jsonl"], "synthetic": True}, content
+
+
+def of_the_page(project: Built, heading: str) -> Built:
+    stated, content = example(heading)
+    return project.source("page", {"x.jsonl": content}, **stated).run("ingest")
+
+
+def test_the_page_shows_what_its_examples_give(project: Built, new_project: Any) -> None:  # noqa: ANN401
+    assert shown(of_the_page(project, "Responses in one record")) == [
+        ("7", "9", "a", 1.0, "5 - 1", "1..5"),
+        ("7", "Eleven", "a", 0.5, "4 - 2", "1..5"),
+        ("7", "Eleven", "tie", 0.0, "5 - 5", "1..5"),
+        ("9", "Eleven", "b", 1.0, "1 - 5", "1..5"),
+    ]
+    second = of_the_page(new_project("second"), "One response in each record")
+    told = ("7", "A prime is a number such as 7.", "a", pytest.approx(0.8 / 7.4), "5.8 - 5", "-1.6..5.8")
+    assert shown(second) == [told]
+    assert outcomes(second) == {"gave_comparisons": 2, "no_partner": 1}
+
+
+def test_a_negative_preference_of_helpsteer_prefers_response_1(project: Built) -> None:
+    """-3 is "response 1 is much better"; in HelpSteer2's preferences and in HelpSteer3 alike."""
+    rows = of_the_page(project, "Signed preferences").comparisons()
+    seven = rows.filter(response_a="7").select("preference", "strength", "rationale").sort("rationale").rows()
+    assert seven == [("a", 1.0, "@Response 1 is right."), ("a", 1.0, "Nine is none.")]
+    hello = rows.filter(response_a="Hi").select("preference", "strength", "rationale").sort("preference").rows()
+    assert hello == [("b", 0.667, "It asks back."), ("tie", 0.0, "")]
+    assert rows["annotator"].null_count() == 4
+
+
+def test_a_place_without_an_annotator_is_dropped_with_a_reason(project: Built) -> None:
+    stated, content = example("Signed preferences")
+    one = json.loads(content.splitlines()[0])
+    one["individual_preference"].pop()
+    stated |= {"policy_version": "p-1", "rubric_version": "r-1"}
+    project.source("page", {"x.jsonl": lines(one)}, **stated).run("ingest", "validate")
+    assert project.reasons("validate") == {"unknown_preference": 1}
+    assert project.account("validate")["kept"] == 1

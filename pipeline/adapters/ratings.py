@@ -17,17 +17,7 @@ from pipeline.core.errors import PairtrailError
 from pipeline.core.mapping.candidates import Batch, RawFile
 from pipeline.core.mapping.fieldmap import Joined
 from pipeline.core.mapping.grouping import Key, read_groups
-from pipeline.core.mapping.scores import (
-    Attribute,
-    Scale,
-    Score,
-    agreed,
-    contradictions,
-    plain,
-    scales_of,
-    score_of,
-    totals,
-)
+from pipeline.core.mapping.scores import Attribute, Scale, Score, agreed, contradictions, scales_of, score_of, totals
 from pipeline.core.mapping.verdicts import NoVerdict, Seen, Verdict, fills, read_verdicts
 from pipeline.core.params import STRICT, build, written
 from pipeline.core.sidecar.sidecars import Source
@@ -107,8 +97,10 @@ def read(file: RawFile) -> Iterator[Batch]:
     given = fills(*_STATED, *rubric, stated=rubric)
     rate = partial(_rate, options, text_alone=None in file.source.text_alone(file.group))
     compare = partial(_compared, options, scales)
+    alike = _told_apart_by(file)
+    rater = alike[1] if options.within == "annotator" else Constant(None)
     if options.responses is not None:
-        return read_verdicts(file, partial(_in_record, options.responses, rate, compare), given)
+        return read_verdicts(file, partial(_in_record, options.responses, rater, rate, compare), given)
 
     def pair(members: list[Seen]) -> list[Verdict]:
         return compare([one for seen in members if isinstance(one := rate(seen.content, seen), _Rated)])
@@ -117,7 +109,7 @@ def read(file: RawFile) -> Iterator[Batch]:
         responses = {_at(seen.content, options.response).strip() for seen in members}
         return "not_rated" if len(responses) > 1 else "no_partner"
 
-    return read_groups(file, partial(_key, options, _told_apart_by(file), rate), pair, given, alone)
+    return read_groups(file, partial(_key, alike, rater, rate), pair, given, alone)
 
 
 def _rate(options: Options, content: dict[str, Any], seen: Seen, *, text_alone: bool) -> _Rated | Verdict:
@@ -133,11 +125,11 @@ def _at(content: dict[str, Any], path: str) -> Any:  # noqa: ANN401
     return Joined([content]).at(path)[0]
 
 
-def _in_record(path: str, rate: _Rate, compare: _Compare, seen: Seen) -> list[Verdict] | NoVerdict:
+def _in_record(path: str, rater: AnySpec, rate: _Rate, compare: _Compare, seen: Seen) -> list[Verdict] | NoVerdict:
     """Compare the responses that one record lists."""
     listed = _at(seen.content, path)
-    if listed is None:
-        return NoVerdict("one_response")
+    if listed is None or not _named(rater, seen):
+        return NoVerdict("one_response" if listed is None else "no_partner")
     if type(listed) is not list or not all(type(one) is dict for one in listed):
         return [Verdict({}, fault="wrong_type")]
     rated = [rate(one, seen) for one in listed]
@@ -155,7 +147,7 @@ def _told_apart_by(file: RawFile) -> list[AnySpec]:
     return [*(specs[name] for name in names), *consents]
 
 
-def _key(options: Options, specs: list[AnySpec], rate: _Rate, seen: Seen) -> Key | NoVerdict | Verdict:
+def _key(specs: list[AnySpec], rater: AnySpec, rate: _Rate, seen: Seen) -> Key | NoVerdict | Verdict:
     """Name the group whose ratings a record's may be compared with."""
     rated = rate(seen.content, seen)
     if isinstance(rated, Verdict):
@@ -165,9 +157,15 @@ def _key(options: Options, specs: list[AnySpec], rate: _Rate, seen: Seen) -> Key
     stated = [[_said(seen, spec, path) for path in spec.paths()] for spec in specs]
     if None in stated[0]:
         return Verdict({"response_a": rated.text}, fault="missing_field", of=(seen,))
-    if options.within == "annotator" and any(who in (None, "") for who in stated[1]):
+    if not _named(rater, seen):
         return NoVerdict("no_partner")
     return (json.dumps(stated, sort_keys=True, ensure_ascii=False, default=str),)
+
+
+def _named(rater: AnySpec, seen: Seen) -> bool:
+    """Say whether a record names its rater, where it must: nobody is not the same person as nobody."""
+    values = [_at(seen.content, path) for path in rater.paths()]
+    return not any(value is None or (type(value) is str and not value.strip()) for value in values)
 
 
 def _said(seen: Seen, spec: AnySpec, path: str) -> Any:  # noqa: ANN401
@@ -215,14 +213,7 @@ def _verdict(a: _Rated, b: _Rated, scale: Scale, x: Score, y: Score) -> Verdict:
     of = (*a.of, *b.of)
     if not (isinstance(x, Fraction) and isinstance(y, Fraction)):
         return Verdict(shown, scale.key, x if isinstance(x, str) else str(y), of)
-    verdict = {
-        "preference": "a" if x > y else "b" if y > x else "tie",
-        "strength": float(abs(x - y) / (scale.high - scale.low)),
-        "strength_raw": f"{plain(x)} - {plain(y)}",
-        "strength_scale": f"{plain(scale.low)}..{plain(scale.high)}",
-        "rubric_version": scale.rubric,
-    }
-    return Verdict({**shown, **verdict}, scale.key, of=of)
+    return Verdict({**shown, **scale.verdict(x, y)}, scale.key, of=of)
 
 
 def guess(records: list[dict[str, Any]]) -> dict[str, Any] | None:

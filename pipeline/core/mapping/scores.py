@@ -63,7 +63,7 @@ def exact(number: float) -> Fraction:
     return Fraction(repr(number))
 
 
-def plain(score: Fraction) -> str:
+def _plain(score: Fraction) -> str:
     """Write a score without the sign of a fraction."""
     return str(score.numerator) if score.denominator == 1 else repr(float(score))
 
@@ -76,6 +76,16 @@ class Scale:
     rubric: str | None
     low: Fraction
     high: Fraction
+
+    def verdict(self, a: Fraction, b: Fraction) -> dict[str, Any]:
+        """Prefer the higher score: as strongly as the two differ, the whole scale being 1."""
+        return {
+            "preference": "a" if a > b else "b" if b > a else "tie",
+            "strength": float(abs(a - b) / (self.high - self.low)),
+            "strength_raw": f"{_plain(a)} - {_plain(b)}",
+            "strength_scale": f"{_plain(self.low)}..{_plain(self.high)}",
+            "rubric_version": self.rubric,
+        }
 
 
 def is_sum(attributes: Mapping[str, Attribute]) -> bool:
