@@ -105,3 +105,9 @@ def test_parquet_keeps_the_rows_before_a_fault(tmp_path: Path) -> None:
     good = len(found.rows) - 1
     assert good >= 1000
     assert judged(found) == [*rows[:good], "unreadable_file"]
+
+
+def test_a_nested_column_that_is_null_throughout_is_read(tmp_path: Path) -> None:
+    messages = [{"content": [{"text": text, "image": None}]} for text in ("one", "two")]
+    rows: list[dict[str, Any]] = [{"said": messages}, {"said": messages}]
+    assert judged(read(tmp_path, parquet(rows))) == rows

@@ -51,6 +51,7 @@ def verdicts_per_source(built: Built) -> dict[str, int]:
 def test_every_record_and_every_vote_is_accounted_for(built: Built) -> None:
     records = built.account("ingest")["records_by_source"]
     assert {source: sum(outcomes.values()) for source, outcomes in records.items()} == {
+        "conture": 119,
         "hh_rlhf": 2_312,
         "llamafactory": 600,
         "llamafactory_kto": 300,
@@ -62,6 +63,7 @@ def test_every_record_and_every_vote_is_accounted_for(built: Built) -> None:
         "ja_vicuna": 480,
     }
     assert verdicts_per_source(built) == {
+        "conture": 271,
         "hh_rlhf": 2_312 - 5,
         "llamafactory": 600,
         "llamafactory_kto": 1,

@@ -1,9 +1,9 @@
 """Raw file -> candidates: one file per raw shape, found by its file name.
 
 An adapter is a module with `NEEDS`, `FILLS`, `USES` and `read(file)`, which yields one raw file in bounded
-batches. Where it has settings of its own, a frozen dataclass `Options` says what the sidecar's `options` may hold.
-It may offer `guess(records)`: what a sidecar would say of an unknown file's first records, or None where they are not
-of its shape.
+batches. Where it has settings of its own, a frozen dataclass `Options` says what the sidecar's `options` may hold, and
+`faults(source)`, where there is one, how the rest of a sidecar contradicts them. It may offer `guess(records)`: what a
+sidecar would say of an unknown file's first records, or None where they are not of its shape.
 """
 
 from collections.abc import Iterator
@@ -84,7 +84,11 @@ def options_of(source: Source, adapter: Adapter) -> Any:  # noqa: ANN401
     """Build the adapter's `Options` from a sidecar; None where the adapter has none."""
     where = f"{source.folder / SIDECAR}: options"
     if kind := getattr(adapter, "Options", None):
-        return build(kind, source.sidecar.options, where)
+        try:
+            return build(kind, source.sidecar.options, where)
+        except PairtrailError as error:
+            told = str(error)
+            raise PairtrailError(told if told.startswith(where) else f"{where}: {told}") from None
     if source.sidecar.options:
         msg = f"{where}: adapter {source.sidecar.adapter} has none; take them out"
         raise PairtrailError(msg)
@@ -104,3 +108,5 @@ def _faults(source: Source, adapter: Adapter) -> Iterator[str]:
         yield f"`join`: adapter {name} reads no side files; take it out"
     if source.sidecar.fan_out and "fan_out" not in adapter.USES:
         yield f"`fan_out`: adapter {name} finds the comparisons of a record by itself; take it out"
+    if faults := getattr(adapter, "faults", None):
+        yield from faults(source)

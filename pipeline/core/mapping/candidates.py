@@ -64,6 +64,7 @@ CANDIDATE_REASONS = {
     "lists_disagree": "lists that belong together, item by item, have different lengths",
     "over_cap": "the prompt has more pairs than the sidecar's cap; those with the least digests are written",
     "not_one_text": "a response is several messages or none, or a message is more than its text (a tool call, say)",
+    "broken_json": "a text that should hold JSON does not, or holds in it what no text may",
     "wrong_type": "a value has another type than the field: a boolean where a text is expected, say",
     "unknown_value": "a value is neither in the sidecar's value map nor in the field's vocabulary",
     "unknown_role": "a message has a role that is not system, user, assistant or tool",

@@ -39,7 +39,11 @@ def _in_microseconds(batch: arrow.RecordBatch) -> arrow.RecordBatch:
         arrow.field(field.name, arrow.timestamp("us", field.type.tz)) if arrow.types.is_timestamp(field.type) else field
         for field in batch.schema
     ]
-    columns = [column.cast(field.type, safe=False) for column, field in zip(batch.columns, fields, strict=True)]
+    # Only where the type changes: pyarrow breaks a nested column of nulls by casting it, even to its own type.
+    columns = [
+        column if column.type == field.type else column.cast(field.type, safe=False)
+        for column, field in zip(batch.columns, fields, strict=True)
+    ]
     return arrow.RecordBatch.from_arrays(columns, schema=arrow.schema(fields))
 
 
