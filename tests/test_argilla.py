@@ -422,3 +422,10 @@ def test_a_guess_names_what_the_records_show() -> None:
 )
 def test_a_guess_is_none_for_other_shapes(records: list[dict[str, Any]]) -> None:
     assert guess(records) is None
+
+
+@given(spoilt(*SOUND))
+@settings(max_examples=6)
+def test_a_guess_is_options_and_fields_or_none(records: list[dict[str, Any]]) -> None:
+    guesses = [guess(records[start : start + 2]) for start in range(len(records))]
+    assert {frozenset(one) for one in guesses if one is not None} <= {frozenset({"options", "fields"})}
