@@ -1,8 +1,10 @@
 """The adapter `messages`: where the prompt ends, and what is one response."""
 
 import random
+from io import BytesIO
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 
@@ -105,6 +107,13 @@ def test_rewardbench_rows_with_their_models_and_subset(project: Built) -> None:
     ingested(project, row(chosen_model="m-1", rejected_model="m-2", subset="math", id=7), fields=fields)
     found = only(project)
     assert (found["model_a"], found["model_b"], found["category"]) == ("m-1", "m-2", "math")
+
+
+def test_ultrafeedback_rows_in_parquet(project: Built) -> None:
+    file = BytesIO()
+    pl.DataFrame([row("Hi", HI + YES, HI + NO, score_chosen=8.5, score_rejected=7.0)]).write_parquet(file)
+    project.source("s", {"x.parquet": file.getvalue()}, **SIDECAR, format="parquet", files=["x.parquet"]).run("ingest")
+    assert (only(project)["prompt"], only(project)["response_a"], only(project)["response_b"]) == (HI, "yes", "no")
 
 
 def test_several_texts_are_several_responses(project: Built) -> None:
@@ -260,10 +269,12 @@ SOUND = [record for record, _ in PROMPTS] + [row("Hi", ["a", "b"], ["c"])]
 @settings(max_examples=20)
 @given(spoiled_files(SOUND))
 def test_hostile_records_are_accounted_for(records: list[dict[str, Any]]) -> None:
+    guess(records)
     nothing_is_lost(records, **SIDECAR)
 
 
 @settings(max_examples=10)
 @given(spoiled_files([openai(), openai(tools=[{"type": "function"}])]))
 def test_hostile_lines_are_accounted_for(records: list[dict[str, Any]]) -> None:
+    guess(records)
     nothing_is_lost(records, **SIDECAR, options=OPENAI)

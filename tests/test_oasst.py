@@ -2,9 +2,11 @@
 
 import random
 from copy import deepcopy
+from io import BytesIO
 from itertools import combinations
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 
@@ -222,6 +224,13 @@ def test_a_trees_messages_one_by_one_give_the_same_comparisons(new_project: Any,
     assert parts.account("ingest")["records"]["no_comparison"] == 1
 
 
+def test_messages_in_parquet(project: Built) -> None:
+    file = BytesIO()
+    pl.DataFrame(flattened(DEEP), infer_schema_length=None).write_parquet(file)
+    project.source("s", {"x.parquet": file.getvalue()}, **FLAT, format="parquet", files=["x.parquet"]).run("ingest")
+    assert verdicts(project) == {("a", "b", "b"), ("b", "c", "a"), ("a", "c", "a"), ("x", "y", "b")}
+
+
 def test_siblings_without_a_way_to_a_root_have_no_prompt(project: Built) -> None:
     messages = [one for one in flattened(DEEP) if one["message_id"] != "b"]
     ingested(project, *messages, **FLAT)
@@ -296,10 +305,12 @@ def test_guess_leaves_other_shapes_alone(records: list[dict[str, Any]]) -> None:
 @settings(max_examples=15)
 @given(spoiled_files([DEEP]))
 def test_hostile_trees_are_accounted_for(records: list[dict[str, Any]]) -> None:
+    guess(records)
     nothing_is_lost(records, **SIDECAR)
 
 
 @settings(max_examples=15)
 @given(spoiled_files(flattened(DEEP)))
 def test_hostile_messages_are_accounted_for(records: list[dict[str, Any]]) -> None:
+    guess(records)
     nothing_is_lost(records, **FLAT)

@@ -324,10 +324,12 @@ LABELS = [label(value, response, system="s", tools="t") for value in (True, Fals
 @settings(max_examples=15)
 @given(spoiled_files(SOUND))
 def test_hostile_pairs_are_accounted_for(records: list[dict[str, Any]]) -> None:
+    guess(records)
     nothing_is_lost(records, **SIDECAR)
 
 
 @settings(max_examples=15)
 @given(spoiled_files(LABELS))
 def test_hostile_labels_are_accounted_for(records: list[dict[str, Any]]) -> None:
+    guess(records)
     nothing_is_lost(records, **KTO)

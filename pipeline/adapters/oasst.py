@@ -65,12 +65,14 @@ def of_tree(seen: Seen, pairs: str) -> list[Verdict] | NoVerdict:
 
 def _below(message: Any, before: list[_Message], pairs: str) -> Iterator[Verdict]:  # noqa: ANN401
     replies = message.get("replies") if type(message) is dict else "no message"
-    if not isinstance(replies, list | None):
+    if replies is None:
+        replies = []
+    if type(replies) is not list:
         yield Verdict({}, fault="wrong_type")
         return
     path = [*before, message]
-    yield from (verdict for verdict, _ in _of_siblings(path, replies or [], pairs))
-    for reply in replies or []:
+    yield from (verdict for verdict, _ in _of_siblings(path, replies, pairs))
+    for reply in replies:
         yield from _below(reply, path, pairs)
 
 
