@@ -240,6 +240,13 @@ def test_what_is_shown_in_two_versions_is_not_believed(project: Built) -> None:
     assert ingested(project, shown(), shown("s1", "C", "D"), choice("c1")).reasons("ingest") == {"no_shown_event": 3}
 
 
+def test_a_flood_of_events_in_one_turn_is_refused(project: Built) -> None:
+    flood = [choice(f"c{n}") for n in range(1000)]
+    ingested(project, shown(), *flood[:-1], *flood[:9])
+    assert project.account("ingest")["comparisons"] == {"candidates": 1008, "kept": 999, "copies": 9, "quarantined": 0}
+    assert ingested(project, shown(), *flood).reasons("ingest") == {"too_many_responses": 1001}
+
+
 SOUND = [
     shown(),
     choice("c1"),
