@@ -339,6 +339,21 @@ def test_a_join_must_be_named_as_the_adapter_knows_it(project: Built) -> None:
                        fields={}, join=join, options=HELP).run("ingest")  # fmt: skip
 
 
+def test_everybody_behind_a_comparison_must_have_consented(project: Built) -> None:
+    traces = [trace(f"t{n}", metadata={"consent": f"c{n}"}, userId=f"user-{n}") for n in (1, 2, 3)]
+    traces[2]["metadata"] = {}
+    ref = {"role": "prompt_author", "subject": "traces:userId", "consent_id": "traces:metadata.consent"}
+    scores = [score(n, f"t{n}", n) for n in (1, 2, 3)]
+    consent = {"basis": "x", "purposes": ["ai-alignment"], "roles": ["prompt_author"], "statement": "made up"}
+    written = {name: lines(*records) for name, records in files(scores, traces).items()}
+    changes = {"adapter": "langfuse", "files": ["scores.jsonl"], "join": JOIN, "options": HELP, "consent": consent}
+    project.source("lf", written, **changes, fields={"consent_refs": [ref]}).run("ingest", "validate")
+    rows = project.comparisons().sort("response_a", "response_b")
+    assert [[one["consent_id"] for one in refs] for refs in rows["consent_refs"]] == [["c1", "c2"], [None], [None]]
+    assert rows["consent_refs"][0].struct.field("subject").n_unique() == 2
+    assert project.reasons("validate") == {"no_consent": 2}
+
+
 SOUND = [
     *(score(n, f"t{n}", n) for n in (1, 2, 3)),
     *(category(n, f"t{n % 3 + 1}", "good" if n % 2 else "fair") for n in (4, 5, 6)),
