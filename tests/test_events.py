@@ -240,6 +240,24 @@ def test_what_is_shown_in_two_versions_is_not_believed(project: Built) -> None:
     assert ingested(project, shown(), shown("s1", "C", "D"), choice("c1")).reasons("ingest") == {"no_shown_event": 3}
 
 
+def test_the_consent_of_who_asked_and_of_who_reacted_is_needed(project: Built) -> None:
+    consent = {"basis": "x", "purposes": ["ai-alignment"], "roles": ["annotator"], "statement": "made up"}
+    fields = {"consent_refs": [{"role": "annotator", "subject": "user", "consent_id": "consent"}]}
+    found = shown(), choice("c1"), choice("c2", user="u2", consent="c-2"), choice("c3", user="u3", consent=None)
+    changes = {"adapter": "events", "options": ALL, "consent": consent, "fields": fields}
+    project.source("ev", {"x.jsonl": lines(*found)}, **changes).run("ingest", "validate")
+    ids = [sorted(str(ref["consent_id"]) for ref in refs) for refs in project.comparisons()["consent_refs"]]
+    assert sorted(ids) == [["None"], ["c-1"], ["c-1", "c-2"]]
+    assert project.reasons("validate") == {"no_consent": 1}
+
+
+def test_a_flood_of_events_in_one_turn_is_refused(project: Built) -> None:
+    flood = [choice(f"c{n}") for n in range(1000)]
+    ingested(project, shown(), *flood[:-1], *flood[:9])
+    assert project.account("ingest")["comparisons"] == {"candidates": 1008, "kept": 999, "copies": 9, "quarantined": 0}
+    assert ingested(project, shown(), *flood).reasons("ingest") == {"too_many_responses": 1001}
+
+
 SOUND = [
     shown(),
     choice("c1"),
@@ -354,7 +372,8 @@ def test_the_documented_events_keep_the_schema() -> None:
 @settings(max_examples=25)
 @given(mutants(SOUND))
 def test_whatever_a_file_holds_both_accounts_add_up(found: list[dict[str, Any]]) -> None:
-    adds_up({"x.jsonl": found}, adapter="events", fields={}, options=ALL)
+    refs = [{"role": "annotator", "subject": "user", "consent_id": "consent"}]
+    adds_up({"x.jsonl": found}, adapter="events", fields={"consent_refs": refs}, options=ALL)
 
 
 @settings(max_examples=200)

@@ -321,6 +321,9 @@ def test_kinds_that_would_be_folded_together_need_rubrics(project: Built) -> Non
         ({"scores": {"help": {}}, "corrections": {}}, "corrections"),
         ({**HELP, "api_annotator": "traces:userId"}, "state `api`"),
         ({"scores": {"help": {"scale": [5, 1]}}}, "the lower first"),
+        ({"scores": {"help": {"scale": [1]}}}, "two numbers"),
+        ({"scores": {"help": {"scale": [0, float("inf")]}}}, "finite"),
+        ({"scores": {"help": {"values": {"a": float("nan"), "b": 1}}}}, "finite"),
         ({"scores": {"help": {"scale": [1, 5], "values": {"a": 1}}}}, "not both"),
         ({"scores": {"help": {"values": {"a": 1, "b": 1}}}}, "two different numbers"),
         ({"points": {}}, "unknown key `points`"),
@@ -334,6 +337,21 @@ def test_a_join_must_be_named_as_the_adapter_knows_it(project: Built) -> None:
     with pytest.raises(PairtrailError, match="needs `join` to name side files `traces`"):
         project.source("lf", {"scores.jsonl": "{}", "traces.jsonl": "{}"}, adapter="langfuse", files=["scores.jsonl"],
                        fields={}, join=join, options=HELP).run("ingest")  # fmt: skip
+
+
+def test_everybody_behind_a_comparison_must_have_consented(project: Built) -> None:
+    traces = [trace(f"t{n}", metadata={"consent": f"c{n}"}, userId=f"user-{n}") for n in (1, 2, 3)]
+    traces[2]["metadata"] = {}
+    ref = {"role": "prompt_author", "subject": "traces:userId", "consent_id": "traces:metadata.consent"}
+    scores = [score(n, f"t{n}", n) for n in (1, 2, 3)]
+    consent = {"basis": "x", "purposes": ["ai-alignment"], "roles": ["prompt_author"], "statement": "made up"}
+    written = {name: lines(*records) for name, records in files(scores, traces).items()}
+    changes = {"adapter": "langfuse", "files": ["scores.jsonl"], "join": JOIN, "options": HELP, "consent": consent}
+    project.source("lf", written, **changes, fields={"consent_refs": [ref]}).run("ingest", "validate")
+    rows = project.comparisons().sort("response_a", "response_b")
+    assert [[one["consent_id"] for one in refs] for refs in rows["consent_refs"]] == [["c1", "c2"], [None], [None]]
+    assert rows["consent_refs"][0].struct.field("subject").n_unique() == 2
+    assert project.reasons("validate") == {"no_consent": 2}
 
 
 SOUND = [

@@ -42,8 +42,7 @@ class Options:
 
 _REACTIONS = tuple(field.name for field in fields(Options))
 _THUMBS = {"up": 1.0, "down": 0.0}
-_PAIR = 2
-
+_PAIR, _MOST_EVENTS = 2, 1_000
 NEEDS: tuple[str, ...] = ()
 FILLS = RATED
 USES: tuple[str, ...] = ()
@@ -157,14 +156,17 @@ def _turn(options: Options, members: list[Seen]) -> _Turn:
 
 
 def _pair(options: Options, members: list[Seen]) -> Iterator[Verdict]:
+    if len(members) > _MOST_EVENTS:
+        yield from (_astray(seen, "too_many_responses") for seen in members)
+        return
     turn = _turn(options, members)
     yield from (_astray(seen) for name, held in turn.shown.items() if not turn.event(name) for seen in held)
     verdicts = (_choices(turn), _edits(turn), _thumbs(turn), _regenerations(turn))
     yield from (turn.drawn(verdict) for found in verdicts for verdict in found)
 
 
-def _astray(seen: Seen) -> Verdict:
-    return Verdict({}, fault="no_shown_event", of=(seen,))
+def _astray(seen: Seen, fault: str = "no_shown_event") -> Verdict:
+    return Verdict({}, fault=fault, of=(seen,))
 
 
 def _choices(turn: _Turn) -> Iterator[Verdict]:
@@ -235,8 +237,7 @@ def _alone(options: Options, members: list[Seen]) -> dict[int, str]:
     reacted: dict[str, str] = {}
     for seen in turn.reactions:
         reacted[seen.content["shown"]] = min(why[seen.row], reacted.get(seen.content["shown"], why[seen.row]))
-    shown = {seen.row: reacted.get(seen.content["id"], "not_judged") for seen in members if seen.row not in why}
-    return why | shown
+    return why | {seen.row: reacted.get(seen.content["id"], "not_judged") for seen in members if seen.row not in why}
 
 
 def guess(records: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -244,5 +245,5 @@ def guess(records: list[dict[str, Any]]) -> dict[str, Any] | None:
     keys, kinds = {"version", "event", "id", "time", "turn"}, ("shown", *_REACTIONS)
     if not records or not all(keys <= set(one) and one["event"] in kinds and one["version"] == 1 for one in records):
         return None
-    found = [one["event"] for one in records]
-    return {"options": {kind: f"{kind}-1" for kind in _REACTIONS if kind in found}, "fields": {}}
+    found = {one["event"]: f"{one['event']}-1" for one in records if one["event"] != "shown"}
+    return {"options": dict(sorted(found.items())), "fields": {}}

@@ -122,15 +122,19 @@ def _message(raw: Any) -> dict[str, Any] | None:  # noqa: ANN401
         return None
     if type(inner := raw.get("kwargs")) is dict and type(names := raw.get("id")) is list and names:
         role = _CLASSES.get(names[-1]) if type(names[-1]) is str else None
-        return None if role is None else {"role": role, "content": _text(inner.get("content"))}
+        return None if role is None else {"role": role, "content": _text(inner)}
     role = raw.get("role", raw.get("type"))
     if type(role) is not str or "content" not in raw:
         return None
-    return {"role": _ROLES.get(role, role), "content": _text(raw["content"])}
+    return {"role": _ROLES.get(role, role), "content": _text(raw)}
 
 
-def _text(content: Any) -> Any:  # noqa: ANN401
-    """Join a list of text parts; an image or another part is no text, so that the list is handed on."""
+def _text(message: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Return a message's text; None where it calls a tool, and a list with an image in it as it is: they are more."""
+    content, more = message.get("content"), message.get("additional_kwargs")
+    calling = (message, more) if type(more) is dict else (message,)
+    if any(one.get(name) for one in calling for name in ("tool_calls", "function_call")):
+        return None
     if type(content) is not list:
         return content
     parts: list[Any] = [

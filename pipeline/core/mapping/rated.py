@@ -43,7 +43,10 @@ class Score:
         if self.scale is not None and self.values is not None:
             msg = "a score has a scale (numbers) or values (a number for each text), not both"
             raise ValueError(msg)
-        if self.scale is not None and not (len(self.scale) == _LABELS and self.scale[0] < self.scale[1] < _LARGEST):
+        if not all(-_LARGEST < number < _LARGEST for number in [*(self.scale or []), *(self.values or {}).values()]):
+            msg = "a scale and the numbers of values are finite, and no larger than 64 bits hold"
+            raise ValueError(msg)
+        if self.scale is not None and not (len(self.scale) == _LABELS and self.scale[0] < self.scale[1]):
             msg = f"scale {self.scale} must be two numbers, the lower first"
             raise ValueError(msg)
         if self.values is not None and len(set(self.values.values())) < _LABELS:

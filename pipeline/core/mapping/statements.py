@@ -58,6 +58,27 @@ def consent_column(refs: list[ConsentRef], joined: Joined) -> tuple[pl.Series, F
     return pl.select(pl.concat_list(built).cast(CONSENT_REFS).alias("consent_refs")).to_series(), found
 
 
+def consents_together(refs: pl.Series, found: Found, places: list[int]) -> tuple[pl.Series, Found]:
+    """Gather the consent references of the records that each verdict draws on; `places` are verdicts, ascending.
+
+    Everybody behind a row must have consented: where one record lacks a reference in a role, what the others state in
+    it does not stand in for that, so the incomplete one is kept alone.
+    """
+    ref = pl.col("consent_refs").struct.field
+    lacks = ref("subject").is_null() | ref("consent_id").is_null()
+    single = pl.DataFrame({"place": places, "consent_refs": refs}).explode("consent_refs")
+    kept = single.filter(~lacks.any().over("place", ref("role")) | lacks).unique().sort("place", "consent_refs")
+    together = kept.group_by("place", maintain_order=True).agg("consent_refs")
+    marks = [
+        (
+            reason,
+            pl.DataFrame({"place": places, "mark": mark}).group_by("place", maintain_order=True).agg(pl.any("mark")),
+        )
+        for reason, mark in found
+    ]
+    return together["consent_refs"].cast(CONSENT_REFS), [(reason, frame["mark"]) for reason, frame in marks]
+
+
 def record_outcomes(raw: RawBatch) -> pl.DataFrame:
     """Return the records of a batch; those that could not be decoded are quarantined as a whole."""
     outcomes = [None if reason is None else "quarantined" for reason in raw.reasons]

@@ -12,7 +12,7 @@ import polars as pl
 from pipeline.core.mapping.candidates import CANDIDATES, NO_COMPARISON_REASONS, RECORDS, Batch, Found, RawFile, assemble
 from pipeline.core.mapping.fieldmap import Joined, columns_for
 from pipeline.core.mapping.sides import SideRecord, parts_column, read_sides, unjoined
-from pipeline.core.mapping.statements import consent_column, own_statements
+from pipeline.core.mapping.statements import consent_column, consents_together, own_statements
 from pipeline.core.raw.rawfiles import RawBatch
 from pipeline.core.sidecar.specs import AnySpec, FromPath, Messages
 
@@ -123,7 +123,7 @@ def candidates_of(file: RawFile, placed: Sequence[tuple[Seen, Verdict]], given: 
     specs = {**dict(file.variants())[None], **_judged(given)}
     columns, found = columns_for(specs, joined)
     columns |= _strength_as_stated(verdicts, given)
-    columns["consent_refs"], ref_faults = consent_column(file.source.consent_refs, joined)
+    columns["consent_refs"], ref_faults = _consents(file, placed, joined)
     columns["sides"] = parts_column([_drawn_on(file, seen, verdict) for seen, verdict in placed])
     absent = unjoined([[seen.sides.get(name) for seen, _ in placed] for name in file.source.used_sides(specs)])
     own = {name: spec for name, spec in specs.items() if name not in given.stated}
@@ -131,6 +131,16 @@ def candidates_of(file: RawFile, placed: Sequence[tuple[Seen, Verdict]], given: 
     rows, digests = [seen.row for seen, _ in placed], [seen.digest for seen, _ in placed]
     keys = [verdict.key for verdict in verdicts]
     return assemble(rows, digests, keys, columns, [*_faults(verdicts), *found, *ref_faults, *absent])
+
+
+def _consents(file: RawFile, placed: Sequence[tuple[Seen, Verdict]], joined: Joined) -> tuple[pl.Series, Found]:
+    """Return who consented to each verdict, as all the records that it draws on state it."""
+    refs = file.source.consent_refs
+    drawn = [(place, one) for place, (seen, verdict) in enumerate(placed) for one in verdict.of or (seen,)]
+    if not refs or len(drawn) == len(placed):
+        return consent_column(refs, joined)
+    each = _joined(file, [(seen, placed[place][1]) for place, seen in drawn])
+    return consents_together(*consent_column(refs, each), [place for place, _ in drawn])
 
 
 def _joined(file: RawFile, placed: Sequence[tuple[Seen, Verdict]]) -> Joined:
