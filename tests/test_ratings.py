@@ -352,7 +352,7 @@ def test_order_changes_nothing(new_project: Any) -> None:  # noqa: ANN401
         random.Random(seed).shuffle(records)  # noqa: S311
         project = grouped(new_project(f"g{seed}"), *records, options={**SINGLE, "most_pairs": 3})
         found.append((set(project.comparisons()["comparison_id"]), project.reasons("ingest"), outcomes(project)))
-    completions = [completion(text, rating) for text, rating in zip("ABCD", "1235", strict=True)]
+    completions = [completion(text, rating) for text, rating in zip(("A", "A ", "B", "D"), "1135", strict=True)]
     for seed in range(3):
         random.Random(seed).shuffle(completions)  # noqa: S311
         project = ingested(new_project(f"l{seed}"), listed(*completions))
