@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.adapters import adapter_names
 from pipeline.core.errors import PairtrailError
 from pipeline.lineage.checking import check
 from pipeline.lineage.syncing import sync
@@ -158,7 +159,9 @@ def test_a_file_that_no_glob_names_is_told(project: Built) -> None:
 
 
 def test_an_unknown_adapter_is_told(project: Built) -> None:
-    assert "s: unknown adapter `recrods` (known: hh_rlhf, records)" in refused(project, put(project, adapter="recrods"))
+    assert f"s: unknown adapter `recrods` (known: {', '.join(adapter_names())})" in refused(
+        project, put(project, adapter="recrods")
+    )
 
 
 def test_all_faults_of_a_project_come_in_one_error(project: Built) -> None:
