@@ -245,6 +245,13 @@ def test_more_responses_than_any_log_holds_are_quarantined(project: Built) -> No
     assert project.comparisons().height == 1
 
 
+def test_more_ratings_of_one_prompt_than_any_log_holds_are_quarantined(project: Built) -> None:
+    many = [single("AB"[place % 2], 1, note=place) for place in range(1_001)]
+    alike = [single("A", 1, note=place, prompt="x") for place in range(1_001)]
+    grouped(project, *many, *alike)
+    assert outcomes(project) == {"too_many_responses": 1_001, "no_partner": 1_001}
+
+
 def test_two_numbers_for_one_response_are_no_rating(project: Built) -> None:
     grouped(project, single("A", 1), single("A ", 2), single("B", 3), single("C", 4), single("C", 4, note="again"))
     assert shown(project) == [("B", "C", "b", 0.25, "3 - 4", "0..4")]
@@ -352,7 +359,7 @@ def test_order_changes_nothing(new_project: Any) -> None:  # noqa: ANN401
         random.Random(seed).shuffle(records)  # noqa: S311
         project = grouped(new_project(f"g{seed}"), *records, options={**SINGLE, "most_pairs": 3})
         found.append((set(project.comparisons()["comparison_id"]), project.reasons("ingest"), outcomes(project)))
-    completions = [completion(text, rating) for text, rating in zip("ABCD", "1235", strict=True)]
+    completions = [completion(text, rating) for text, rating in zip(("A", "A ", "B", "D"), "1135", strict=True)]
     for seed in range(3):
         random.Random(seed).shuffle(completions)  # noqa: S311
         project = ingested(new_project(f"l{seed}"), listed(*completions))

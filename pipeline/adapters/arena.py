@@ -75,13 +75,9 @@ def _spoken(state: dict[str, Any]) -> _Messages | None:
     said = messages[offset:]
     if not all(type(one) is list and len(one) == len(_SIDES) and type(one[0]) is str for one in said):
         return None
-    if (
-        type(roles) is list
-        and len(roles) == len(_SIDES)
-        and type(roles[0]) is type(roles[1]) is str
-        and len({*roles}) > 1
-    ):
-        names = {roles[0]: "user", roles[1]: "assistant"}
+    told = roles if type(roles) is list and all(type(role) is str for role in roles) else []
+    if len(told) == len({*told}) == len(_SIDES):
+        names = {told[0]: "user", told[1]: "assistant"}
         return [{"role": names.get(who, who), "content": text} for who, text in said]
     return [{"role": ("user", "assistant")[place % 2], "content": one[1]} for place, one in enumerate(said)]
 
@@ -238,13 +234,13 @@ def _safety(record: dict[str, Any]) -> str | None:
 def guess(records: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Say what a sidecar would, where the records have one of the published shapes."""
     shapes = (("type", "tstamp", "ip"), (*_PAIR, "judge"), _PAIR, _KAGGLE)
-    common = set.intersection(*map(set, records)) if records else set()
-    if not any(common.issuperset(shape) for shape in shapes):
+    shared = set.intersection(*map(set, records)) if records else set()
+    if not any(shared.issuperset(shape) for shape in shapes):
         return None
-    who = next((name for name in ("judge", "ip") if name in common), None)
+    who = next((name for name in ("judge", "ip") if name in shared), None)
     fields: dict[str, Any] = {"annotator": who or {"constant": None}, "annotator_kind": {"constant": "human"}}
-    if "tstamp" in common:
+    if "tstamp" in shared:
         fields["created_at"] = {"path": "tstamp", "unit": "seconds"}
-    elif "timestamp" in common:
+    elif "timestamp" in shared:
         fields["created_at"] = "timestamp"
     return {"options": {}, "fields": fields}

@@ -29,6 +29,8 @@ _HELPSTEER = ("helpfulness", "correctness", "coherence", "complexity", "verbosit
 _SINGLE = {"prompt": str, "response": str, **dict.fromkeys(_HELPSTEER, int)}
 # 4,950 pairs; logs of best-of-n samples hold 64 responses.
 _MOST_RESPONSES = 100
+# Every comparison names the records that it draws on, so many copies of many responses would be as many times many.
+_MOST_RATED = 1_000
 
 NEEDS = ("prompt", "annotator", "annotator_kind")
 # A rating's id is no id of a comparison, so there is none to map.
@@ -179,7 +181,7 @@ def _said(seen: Seen, spec: AnySpec, path: str) -> Any:  # noqa: ANN401
 def _compared(options: Options, scales: list[Scale], rated: list[_Rated]) -> list[Verdict]:
     """Compare every two responses on every scale; what goes beyond the cap is reported, not written."""
     merged = _merged(rated)
-    if len(merged) > _MOST_RESPONSES:
+    if len(merged) > _MOST_RESPONSES or (len(rated) > _MOST_RATED and len(merged) > 1):
         return [Verdict({}, fault="too_many_responses", of=one.of) for one in merged]
     scored = [totals(options.attributes, one.scores) for one in merged]
     pairs: list[tuple[str, list[Verdict]]] = []
