@@ -1,0 +1,86 @@
+"""Labelled responses: what the votes of pairs and ties say about one response to one prompt.
+
+A vote for a response counts for it. A vote for the other one counts against it, and so does `both_bad`; `tie` says
+nothing. Votes are those that folding counted: one per annotator and pair. All pairs and ties of a side in which a
+response stands under one policy and rubric are added up, so a response gives one row, with one label: desirable when
+more votes are for it than against it.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.core.digests import digest
+from pipeline.core.mapping.identify import response_id
+from pipeline.core.tables import batches_of
+from schemas.columns import MESSAGES
+
+RESPONSES = {
+    "pair_id": pl.String(),
+    "policy_version": pl.String(),
+    "rubric_version": pl.String(),
+    "prompt": MESSAGES,
+    "response": pl.String(),
+    "desirable": pl.Boolean(),
+    "votes_for": pl.Int64(),
+    "votes_against": pl.Int64(),
+}
+"""A labelled response; `pair_id` is the least of the pairs that it stands in, and its texts are from there."""
+
+REASONS = ("no_verdict", "as_many_against")
+"""Why a response has no label: its votes are ties only, or as many are against it as for it."""
+
+_SIDES = {"pairs": (("chosen", "chosen"), ("rejected", "rejected")), "ties": (("response_a", "a"), ("response_b", "b"))}
+_JUDGED = ("prompt_id", "policy_version", "rubric_version")
+_READ = ("pair_id", *_JUDGED, "prompt", "votes")
+
+
+def labels(tables: Mapping[str, Path]) -> pl.DataFrame:
+    """Add up the votes of each response in the tables `pairs` and `ties`; no text.
+
+    One row per response: `said_id` (prompt, response, policy and rubric), the least `pair_id`, `votes_for`,
+    `votes_against`, and `reason`, null where the response has a label. These thin columns stand in memory at once.
+    """
+    thin = {"said_id": pl.String(), "pair_id": pl.String(), "votes_for": pl.Int64(), "votes_against": pl.Int64()}
+    said = [_said(rows, table).select(*thin) for table, rows in _read(tables)]
+    summed = [pl.col("pair_id").min(), pl.col("votes_for", "votes_against").sum()]
+    added = pl.concat([pl.DataFrame(schema=thin), *said]).group_by("said_id").agg(summed)
+    pro, contra = pl.col("votes_for"), pl.col("votes_against")
+    reason = pl.when(pro + contra == 0).then(pl.lit(REASONS[0])).when(pro == contra).then(pl.lit(REASONS[1]))
+    return added.with_columns(reason=reason)
+
+
+def labelled(tables: Mapping[str, Path], labels: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield each response of `labels` once, in the order of pairs: those with texts from pairs, then from ties."""
+    wanted = labels.select("said_id", "pair_id", "votes_for", "votes_against")
+    for table, rows in _read(tables):
+        found = _said(rows, table).drop("votes_for", "votes_against").join(wanted, on=["said_id", "pair_id"])
+        ordered = found.sort("pair_id", "policy_version", "rubric_version", "said_id")
+        yield ordered.with_columns(desirable=pl.col("votes_for") > pl.col("votes_against")).select(*RESPONSES)
+
+
+def _read(tables: Mapping[str, Path]) -> Iterator[tuple[str, pl.DataFrame]]:
+    for table, path in tables.items():
+        texts = [column for column, _ in _SIDES[table]]
+        for rows in batches_of(path, [*_READ, *texts]):
+            yield table, rows
+
+
+def _said(rows: pl.DataFrame, table: str) -> pl.DataFrame:
+    """Make two rows of each pair or tie: what it says about each of its responses."""
+    sides = _SIDES[table]
+    votes = pl.col("votes").struct.field
+    return pl.concat(
+        rows.select(
+            "pair_id",
+            "policy_version",
+            "rubric_version",
+            "prompt",
+            response=pl.col(column),
+            said_id=digest(*map(pl.col, _JUDGED), response_id(pl.col(column))),
+            votes_for=votes(mine),
+            votes_against=votes(other) + votes("both_bad"),
+        )
+        for (column, mine), (_, other) in zip(sides, sides[::-1], strict=True)
+    )
