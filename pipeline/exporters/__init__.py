@@ -16,7 +16,7 @@ from pipeline.core.exporting.tasks import Options, Task
 
 
 class Exporter(Protocol):
-    """What every exporter module offers; `beside(task, options)`, file names with their texts, is optional."""
+    """What every exporter module offers; `beside(task, options)`, the texts of further files by name, is optional."""
 
     TASKS: Mapping[str, Task]
     KIND: Literal["jsonl", "parquet"]

@@ -1,7 +1,7 @@
 """Rows for TRL, as its trainers of version 1.16 take them: conversational, with an explicit prompt.
 
 DPOTrainer and RewardTrainer read `prompt`, `chosen` and `rejected` as lists of messages; RewardTrainer adds `margin` to
-the loss where it is there. KTOTrainer reads `prompt`, `completion` and `label`. All drop columns that they do not know.
+the loss where it is there. KTOTrainer reads `prompt`, `completion` and `label`. All three leave other columns alone.
 """
 
 from typing import Literal
@@ -22,7 +22,10 @@ KIND: Literal["parquet"] = "parquet"
 def rows(published: pl.DataFrame, task: str, options: Options) -> pl.DataFrame:
     """Turn published pairs, or responses with their labels, into TRL's columns."""
     if task == "kto":
-        return published.select("prompt", "pair_id", completion=reply("response"), label="desirable")
+        kept = ("pair_id", "votes_for", "votes_against")
+        return published.select(
+            "prompt", reply("response").alias("completion"), pl.col("desirable").alias("label"), *kept
+        )
     return published.select(
         "prompt", chosen=reply("chosen"), rejected=reply("rejected"), **margin(options), pair_id="pair_id"
     )

@@ -1,6 +1,6 @@
 """Export: the published rows of one side as a trainer reads them, with a receipt that says what became of each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -18,6 +18,8 @@ from pipeline.core.publishing.content import file_digest
 from pipeline.core.tables import scan_table, whole_folder, write_json, write_rows, write_text
 from pipeline.exporters import Exporter, exporter_for
 from schemas.vocabulary import SIDES
+
+PAIR_IDS = "pair_ids.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,8 @@ def _written(
     options = Options(f"{request.split}.{exporter.KIND}", request.margin_scale if has_margin else None)
     reading = Reading(tables, task, require_strength=request.require_strength)
     types = exporter.rows(reading.nothing, name, options).schema
-    shaped = (exporter.rows(batch, name, options) for batch in reading.batches())
+    batches = reading.batches() if {"pair_id", "id"} & set(types) else _noting(reading.batches(), built / PAIR_IDS)
+    shaped = (exporter.rows(batch, name, options) for batch in batches)
     rows = write_rows(shaped, built / options.file, types)
     must_add_up(f"exported {task.table}", reading.total, {"rows": rows, **reading.left_out})
     if not rows:
@@ -114,6 +117,7 @@ def _written(
         "read": {"from": task.table, "rows": reading.total},
         "rows": rows,
         "left_out": dict(sorted(reading.left_out.items())),
+        "file": options.file,
         "columns": list(types),
         "margin_scale": options.margin_scale,
         "margin_omitted": {"no_strength": lacking} if task.margin and not has_margin else None,
@@ -123,12 +127,19 @@ def _written(
     }
 
 
+def _noting(batches: Iterable[pl.DataFrame], path: Path) -> Iterator[pl.DataFrame]:
+    """Write down the pair of each row, for a format whose rows cannot name it: a line for each, in their order."""
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        for batch in batches:
+            stream.writelines(f"{pair_id}\n" for pair_id in batch["pair_id"])
+            yield batch
+
+
 def told(receipt: Mapping[str, Any]) -> str:
     """Tell a receipt in lines that a person reads: what was written, and everything that was not."""
-    files = ", ".join(receipt["files"])
     one = {"pairs": "pairs", "votes": "responses"}[receipt["read"]["from"]]
     rows = f"{receipt['rows']:,} of {receipt['read']['rows']:,} {one} of {receipt['split']}"
-    lines = [f"{receipt['format']} {receipt['task']}: {rows} in {files}"]
+    lines = [f"{receipt['format']} {receipt['task']}: {rows} in {receipt['file']}"]
     lines += [f"  left out: {reason} {count:,}" for reason, count in receipt["left_out"].items()]
     if receipt["margin_omitted"]:
         lines.append(

@@ -20,8 +20,3 @@ def margin(options: Options) -> dict[str, pl.Expr]:
 def has_role(*roles: str) -> pl.Expr:
     """Say whether a prompt holds a message of any of these roles."""
     return pl.col("prompt").list.eval(_ROLE.is_in(roles)).list.any()
-
-
-def last_role() -> pl.Expr:
-    """Return the role of a prompt's last message; null for an empty prompt."""
-    return pl.col("prompt").list.last().struct.field("role")
