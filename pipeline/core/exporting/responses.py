@@ -52,12 +52,19 @@ def labels(tables: Mapping[str, Path]) -> pl.DataFrame:
 
 
 def labelled(tables: Mapping[str, Path], labels: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield each response of `labels` once, in the order of pairs: those with texts from pairs, then from ties."""
+    """Yield each response of `labels` once: those with texts from pairs, then from ties.
+
+    Within a batch they stand in the order of their `said_id`, which sets the two responses of a pair apart: TRL's KTO
+    takes its reference point from each row's prompt with the response of the row before.
+    """
     wanted = labels.select("said_id", "pair_id", "votes_for", "votes_against")
     for table, rows in _read(tables):
         found = _said(rows, table).drop("votes_for", "votes_against").join(wanted, on=["said_id", "pair_id"])
-        ordered = found.sort("pair_id", "policy_version", "rubric_version", "said_id")
-        yield ordered.with_columns(desirable=pl.col("votes_for") > pl.col("votes_against")).select(*RESPONSES)
+        yield (
+            found.sort("said_id")
+            .with_columns(desirable=pl.col("votes_for") > pl.col("votes_against"))
+            .select(*RESPONSES)
+        )
 
 
 def _read(tables: Mapping[str, Path]) -> Iterator[tuple[str, pl.DataFrame]]:
