@@ -81,6 +81,6 @@ def exported(root: Path, format_: str, *rows: dict[str, Any], **asked: Any) -> d
 def unfit(format_: str, task: str, published: pl.DataFrame) -> list[str | None]:
     """The reason of each row under which a task leaves it out, in order; None for one that it writes."""
     reasons = exporter_for(format_).TASKS[task].unfit
-    none = [pl.when(holds).then(pl.lit(reason)) for reason, holds in reasons.items()] or [pl.lit(None, pl.String)]
-    found: list[str | None] = published.select(reason=pl.coalesce(none))["reason"].to_list()
+    none: list[pl.Expr] = [pl.when(holds).then(pl.lit(reason)) for reason, holds in reasons.items()]
+    found: list[str | None] = published.select(reason=pl.coalesce(*none, pl.lit(None, pl.String)))["reason"].to_list()
     return found

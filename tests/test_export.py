@@ -106,7 +106,17 @@ def test_the_reason_for_heldout_is_told_and_kept(tmp_path: Path, out: Path) -> N
     receipt = export(project, asked(out, split="heldout", heldout="the yearly audit"))
     assert receipt["heldout_reason"] == "the yearly audit"
     assert "heldout, because: the yearly audit" in told(receipt)
-    assert [path.name for path in sorted(out.iterdir())] == ["export.json", "heldout.parquet"]
+    assert [path.name for path in sorted(out.iterdir())] == ["README.md", "export.json", "heldout.parquet"]
+
+
+@pytest.mark.parametrize("kind", ["trl", "openai"])
+def test_heldout_is_never_called_train(tmp_path: Path, out: Path, kind: str) -> None:
+    """Given a folder, `datasets` calls what it does not know `train`."""
+    datasets = pytest.importorskip("datasets")
+    project = publish(tmp_path / "project", *some(), side="heldout")
+    export(project, asked(out, format=kind, split="heldout", heldout="the yearly audit"))
+    loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(rows) for split, rows in loaded.items()} == {"heldout": 5}
 
 
 def test_a_reason_for_heldout_goes_with_no_other_side(project: Project, out: Path) -> None:
@@ -178,7 +188,7 @@ def test_an_earlier_export_is_replaced_whole(project: Project, out: Path) -> Non
     out.mkdir(parents=True)
     export(project, asked(out, format="rewardbench"))
     export(project, asked(out, format="openai"))
-    assert sorted(digests(out)) == ["export.json", "pair_ids.txt", "train.jsonl"]
+    assert sorted(digests(out)) == ["README.md", "export.json", "pair_ids.txt", "train.jsonl"]
     (out / "notes.txt").write_text("mine", encoding="utf-8")
     assert "holds 1 files that no export wrote" in refused(project, out)
 

@@ -12,7 +12,7 @@ from typing import Literal
 import polars as pl
 
 from pipeline.core.exporting.expressions import has_role, reply
-from pipeline.core.exporting.tasks import Options, Task
+from pipeline.core.exporting.tasks import Options, Task, named_split
 from pipeline.core.exporting.turns import asked_last, in_turn
 
 _NO_OTHER_ROLES = {
@@ -49,7 +49,5 @@ def _response(column: str, task: str) -> pl.Expr:
 
 
 def beside(task: str, options: Options) -> dict[str, str]:
-    """Name the split for `datasets`: the one that the benchmark's loader asks for, or that of the file."""
-    split = "filtered" if task == "core" else options.file.partition(".")[0]
-    names = f"configs:\n- config_name: default\n  data_files:\n  - split: {split}\n    path: {options.file}\n"
-    return {"README.md": f"---\n{names}---\n"}
+    """Name the split of `core` as the loader of the benchmark's own set asks for it."""
+    return {"README.md": named_split("filtered", options.file)} if task == "core" else {}

@@ -12,7 +12,7 @@ from pipeline.core.accounts import must_add_up
 from pipeline.core.errors import PairtrailError
 from pipeline.core.exporting.place import RECEIPT, RECEIPT_FORMAT, place_for
 from pipeline.core.exporting.published import Reading, published_tables
-from pipeline.core.exporting.tasks import Options, Task
+from pipeline.core.exporting.tasks import Options, Task, named_split
 from pipeline.core.project import Project
 from pipeline.core.publishing.content import file_digest
 from pipeline.core.tables import scan_table, whole_folder, write_json, write_rows, write_text
@@ -106,7 +106,7 @@ def _written(
         msg = f"{request.split} has nothing to export for {request.format} {name}: {counts}"
         raise PairtrailError(msg)
     beside: Mapping[str, str] = exporter.beside(name, options) if hasattr(exporter, "beside") else {}
-    for file, text in beside.items():
+    for file, text in {"README.md": named_split(request.split, options.file), **beside}.items():
         write_text(text, built / file)
     return {
         "receipt": RECEIPT_FORMAT,

@@ -29,3 +29,11 @@ class Options:
 
     file: str
     margin_scale: float | None = None
+
+
+def named_split(split: str, file: str) -> str:
+    """Return a README.md by which `datasets` calls the file's rows `split`.
+
+    Given a folder without one it calls whatever it does not know `train`, heldout included.
+    """
+    return f"---\nconfigs:\n- config_name: default\n  data_files:\n  - split: {split}\n    path: {file}\n---\n"
