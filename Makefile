@@ -94,6 +94,7 @@ $(TRAINERS)/.setup: tests/trainers/requirements.txt tests/trainers/loaders.txt t
 	@sed -n 's/^\([a-z].*==[^\\]*\)\\\{0,1\}$$/\1/p' requirements.lock tests/requirements.lock > $(TRAINERS)/constraints.txt
 	@$(INSTALL_TRAINERS) --constraint $(TRAINERS)/constraints.txt --requirement tests/trainers/requirements.txt
 	@$(INSTALL_TRAINERS) --no-deps --requirement tests/trainers/loaders.txt
+	@rm -rf $(TRAINERS)/lib/python3*/site-packages/tests  # two of them ship a package of that name, which would hide ours
 	@touch $@
 
 # Only who changes the locks needs a resolver, so it is in neither of them.
