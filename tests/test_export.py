@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,8 +22,9 @@ from pipeline.core.project import Project
 from pipeline.exporters import exporter_for, exporter_names
 from pipeline.lineage import export as exporting
 from pipeline.lineage.export import Request, export, told
-from tests.building import Built, build, lines, record
+from tests.building import SIDECAR, Built, build, lines, record
 from tests.exporting import pair, pairs, publish, responses
+from tests.pages import PAGES, blocks
 
 MARKER = "somebody's text"
 KINDS = [(kind, task) for kind in exporter_names() for task in exporter_for(kind).TASKS]
@@ -320,8 +323,13 @@ def test_several_rubrics_are_told(tmp_path: Path, out: Path) -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    rows = [record(prompt=f"{MARKER} {i}?", preference=("a", "b", "tie", "both_bad")[i % 4]) for i in range(60)]
-    return build(tmp_path_factory.mktemp("export")).source("s", {"x.jsonl": lines(*rows)}).run()
+    told_strength = {**SIDECAR["fields"], "strength": "how"}
+    rows = [
+        record(prompt=f"{MARKER} {i}?", preference=("a", "b", "tie", "both_bad")[i % 4], how=0.5 if i % 8 else None)
+        for i in range(80)
+    ]
+    source = {"x.jsonl": lines(*rows)}
+    return build(tmp_path_factory.mktemp("export")).source("s", source, fields=told_strength).run()
 
 
 def test_ties_never_become_pairs(built: Built, tmp_path: Path) -> None:
@@ -347,6 +355,16 @@ def test_the_command(built: Built, run: Callable[..., None], tmp_path: Path, cap
     assert json.loads(capfd.readouterr().out)["heldout_reason"] == "an audit"
     with pytest.raises(PairtrailError, match="finite number"):
         run("export", "trl", "--split", "train", "--task", "reward", "--margin-scale", "0", "--out", tmp_path / "three")
-    with pytest.raises(PairtrailError, match="nothing to export"):
-        run("export", "trl", "--split", "train", "--task", "reward", "--require-strength", "--out", tmp_path / "three")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_each_call_that_the_docs_show_does_what_it_says(
+    built: Built, run: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    shown = [line for page in PAGES for text in blocks(page, "sh") for line in text.splitlines()]
+    calls = [shlex.split(line) for line in shown if line.startswith("pairtrail export ")]
+    assert {call[2] for call in calls} == set(exporter_names())
+    for call in calls:
+        run(*call[1:])
+        assert (built.root / call[call.index("--out") + 1] / "export.json").is_file()
+        assert re.match(rf"{call[2]} \w+: [1-9]\d* of ", capfd.readouterr().out)
