@@ -106,9 +106,9 @@ def test_rubrics_are_not_added_up() -> None:
     }  # fmt: skip
 
 
-def test_outer_white_space_makes_no_other_response_and_the_text_is_that_of_the_least_pair() -> None:
+def test_outer_white_space_makes_no_other_response_and_the_text_is_that_of_the_first_pair_before_any_tie() -> None:
     made = [won("P", "A", "B", (1, 0, 0, 0), "r-1"), won("P", " A\n", "C", (1, 0, 0, 0), "r-1")]
-    rows, _ = labelled_of(made, [])
+    rows, _ = labelled_of(made, [tie("P", f"\tA{' ' * i}", "D", (0, 0, 1, 0), "r-1") for i in range(9)])
     least = min(made, key=lambda row: row["pair_id"])
     (found,) = [row for row in rows if row["desirable"]]
     assert (found["response"], found["pair_id"], found["votes_for"]) == (least["chosen"], least["pair_id"], 2)

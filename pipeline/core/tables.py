@@ -126,10 +126,14 @@ def _write_parquet(frames: Iterable[pl.DataFrame], path: Path, types: Mapping[st
 
 
 def batches_of(path: Path, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
-    """Yield a Parquet file's rows in file order, at most a row group of ours at a time."""
+    """Yield a Parquet file's rows in file order, at most a row group of ours at a time, and no batch without rows.
+
+    Whoever keeps a text column of a batch keeps the whole batch in memory.
+    """
     with parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=ROW_GROUP, columns=columns):
-            yield pl.DataFrame(batch)
+            if batch.num_rows:
+                yield pl.DataFrame(batch)
 
 
 def scan_table(path: Path) -> pl.LazyFrame:

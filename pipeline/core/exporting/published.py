@@ -66,8 +66,7 @@ class Reading:
         """Count the published rows that were read by policy, rubric and licence."""
         read = self._tables.values() if self._labels is not None else [self._tables["pairs"]]
         named = {"policies": "policy_version", "rubrics": "rubric_version", "licenses": "license"}
-        thin = pl.concat([scan_table(path).select(named.values()) for path in read]).collect()
-        return {what: dict(sorted(tally(thin, column).items())) for what, column in named.items()}
+        return {what: _counts([scan_table(path).select(column) for path in read]) for what, column in named.items()}
 
     def _fit(self, rows: pl.DataFrame) -> pl.DataFrame:
         if not self._reasons:
@@ -76,6 +75,11 @@ class Reading:
         marked = rows.with_columns(left_out=first)
         self.left_out.update(tally(marked, "left_out"))
         return marked.filter(pl.col("left_out").is_null()).drop("left_out")
+
+
+def _counts(columns: list[pl.LazyFrame]) -> dict[str, int]:
+    counted = pl.concat(columns).group_by(pl.all()).len("rows").sort(pl.all()).collect()
+    return dict(zip(*counted.get_columns(), strict=True))
 
 
 def _height(path: Path) -> int:

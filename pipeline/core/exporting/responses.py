@@ -26,7 +26,7 @@ RESPONSES = {
     "votes_for": pl.Int64(),
     "votes_against": pl.Int64(),
 }
-"""A labelled response; `pair_id` is the least of the pairs that it stands in, and its texts are from there."""
+"""A labelled response; `pair_id` and the texts are those of the first pair or tie that it stands in."""
 
 REASONS = ("no_verdict", "as_many_against")
 """Why a response has no label: its votes are ties only, or as many are against it as for it."""
@@ -39,27 +39,34 @@ _READ = ("pair_id", *_JUDGED, "prompt", "votes")
 def labels(tables: Mapping[str, Path]) -> pl.DataFrame:
     """Add up the votes of each response in the tables `pairs` and `ties`; no text.
 
-    One row per response: `said_id` (prompt, response, policy and rubric), the least `pair_id`, `votes_for`,
-    `votes_against`, and `reason`, null where the response has a label. These thin columns stand in memory at once.
+    One row per response: `said_id` (prompt, response, policy and rubric), `place` (the number of the first row that it
+    stands in, pairs before ties), `votes_for`, `votes_against`, and `reason`, null where the response has a label.
+    These thin columns stand in memory at once.
     """
-    thin = {"said_id": pl.String(), "pair_id": pl.String(), "votes_for": pl.Int64(), "votes_against": pl.Int64()}
-    said = [_said(rows, table).select(*thin) for table, rows in _read(tables)]
-    summed = [pl.col("pair_id").min(), pl.col("votes_for", "votes_against").sum()]
-    added = pl.concat([pl.DataFrame(schema=thin), *said]).group_by("said_id").agg(summed)
+    thin = {"said_id": pl.String(), "place": pl.Int64(), "votes_for": pl.Int64(), "votes_against": pl.Int64()}
+    # Each batch by itself first: a column as it was read would keep the whole batch, texts and all, in memory.
+    said = [_added(_said(rows, table)) for table, rows in _read(tables)]
+    added = _added(pl.concat([pl.DataFrame(schema=thin), *said]))
     pro, contra = pl.col("votes_for"), pl.col("votes_against")
     reason = pl.when(pro + contra == 0).then(pl.lit(REASONS[0])).when(pro == contra).then(pl.lit(REASONS[1]))
     return added.with_columns(reason=reason)
 
 
+def _added(said: pl.DataFrame) -> pl.DataFrame:
+    return said.group_by("said_id").agg(pl.col("place").min(), pl.col("votes_for", "votes_against").sum())
+
+
 def labelled(tables: Mapping[str, Path], labels: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield each response of `labels` once: those with texts from pairs, then from ties.
+    """Yield each response of `labels` once, with the texts of its first row, in the order of these rows.
 
     Within a batch they stand in the order of their `said_id`, which sets the two responses of a pair apart: TRL's KTO
     takes its reference point from each row's prompt with the response of the row before.
     """
-    wanted = labels.select("said_id", "pair_id", "votes_for", "votes_against")
+    wanted = labels.select("said_id", "place", "votes_for", "votes_against").sort("place", "said_id")
     for table, rows in _read(tables):
-        found = _said(rows, table).drop("votes_for", "votes_against").join(wanted, on=["said_id", "pair_id"])
+        first, after = (wanted["place"].search_sorted(place) for place in (rows["place"][0], rows["place"][-1] + 1))
+        here = wanted.slice(first, after - first)
+        found = _said(rows, table).drop("votes_for", "votes_against").join(here, on=["said_id", "place"])
         yield (
             found.sort("said_id")
             .with_columns(desirable=pl.col("votes_for") > pl.col("votes_against"))
@@ -68,10 +75,13 @@ def labelled(tables: Mapping[str, Path], labels: pl.DataFrame) -> Iterator[pl.Da
 
 
 def _read(tables: Mapping[str, Path]) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield batches of rows, each row with its `place` in what is read."""
+    place = 0
     for table, path in tables.items():
         texts = [column for column, _ in _SIDES[table]]
         for rows in batches_of(path, [*_READ, *texts]):
-            yield table, rows
+            yield table, rows.with_columns(place=pl.int_range(place, place + rows.height, dtype=pl.Int64))
+            place += rows.height
 
 
 def _said(rows: pl.DataFrame, table: str) -> pl.DataFrame:
@@ -80,10 +90,7 @@ def _said(rows: pl.DataFrame, table: str) -> pl.DataFrame:
     votes = pl.col("votes").struct.field
     return pl.concat(
         rows.select(
-            "pair_id",
-            "policy_version",
-            "rubric_version",
-            "prompt",
+            *("place", "pair_id", "policy_version", "rubric_version", "prompt"),
             response=pl.col(column),
             said_id=digest(*map(pl.col, _JUDGED), response_id(pl.col(column))),
             votes_for=votes(mine),
