@@ -71,25 +71,26 @@ $(BIN)/python $(TRAINERS)/bin/python:
 	$(PYTHON) -m venv $(@D)/..
 
 # setuptools goes first: antlr4, which DVC needs, comes as source only, and a build must not fetch what nobody pinned.
+# The locks are whole, so nothing is resolved: pip 23 would take the newest `coverage[toml]`, not the pinned one, and stop.
 $(VENV)/.setup: requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing what requirements.lock pins into $(VENV); the first time this takes a minute or two."
-	@sed -n '/^setuptools==/,/^    #/p' requirements.lock | $(INSTALL) --require-hashes --requirement /dev/stdin
-	@$(INSTALL) --require-hashes --requirement requirements.lock
+	@sed -n '/^setuptools==/,/^    #/p' requirements.lock | $(INSTALL) --no-deps --require-hashes --requirement /dev/stdin
+	@$(INSTALL) --no-deps --require-hashes --requirement requirements.lock
 	@$(INSTALL) --no-deps --editable .
 	@touch $@
 
 $(VENV)/.setup-dev: tests/requirements.lock $(VENV)/.setup
 	@echo "Installing what tests/requirements.lock pins into $(VENV)."
-	@$(INSTALL) --require-hashes --requirement tests/requirements.lock
+	@$(INSTALL) --no-deps --require-hashes --requirement tests/requirements.lock
 	@touch $@
 
 # What the locks pin holds here too. Loaders whose libraries pin versions older than ours come without what they ask for.
 $(TRAINERS)/.setup: tests/trainers/requirements.txt tests/trainers/loaders.txt tests/requirements.lock requirements.lock \
 		pyproject.toml | $(TRAINERS)/bin/python
 	@echo "Installing the trainers' libraries into $(TRAINERS): some minutes, and 2 GB or more of disk."
-	@sed -n '/^setuptools==/,/^    #/p' requirements.lock | $(INSTALL_TRAINERS) --require-hashes --requirement /dev/stdin
-	@$(INSTALL_TRAINERS) --require-hashes --requirement requirements.lock
-	@$(INSTALL_TRAINERS) --require-hashes --requirement tests/requirements.lock
+	@sed -n '/^setuptools==/,/^    #/p' requirements.lock | $(INSTALL_TRAINERS) --no-deps --require-hashes --requirement /dev/stdin
+	@$(INSTALL_TRAINERS) --no-deps --require-hashes --requirement requirements.lock
+	@$(INSTALL_TRAINERS) --no-deps --require-hashes --requirement tests/requirements.lock
 	@$(INSTALL_TRAINERS) --no-deps --editable .
 	@sed -n 's/^\([a-z].*==[^\\]*\)\\\{0,1\}$$/\1/p' requirements.lock tests/requirements.lock > $(TRAINERS)/constraints.txt
 	@$(INSTALL_TRAINERS) --constraint $(TRAINERS)/constraints.txt --requirement tests/trainers/requirements.txt
