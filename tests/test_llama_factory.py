@@ -6,9 +6,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.core.exporting.tasks import Options
 from pipeline.exporters import llama_factory
+from schemas.vocabulary import ROLES
 from tests.exporting import exported, pair, pairs, responses, said, unfit
 
 USED_TOOL = (("user", "Sum?"), ("assistant", "call"), ("tool", "4"), ("assistant", "4."), ("user", "Sure?"))
@@ -93,6 +96,28 @@ def test_what_its_loaders_would_drop_with_a_line_in_the_log_is_left_out(
 ) -> None:
     found = {task: unfit("llama_factory", task, pairs(pair(*turns))) for task in ("dpo", "reward", "kto", "alpaca")}
     assert found == {"dpo": [sharegpt], "reward": [sharegpt], "kto": [sharegpt], "alpaca": [alpaca]}
+
+
+def loses(roles: list[str], asking: set[str]) -> bool:
+    """LLaMA-Factory's rule for ranked rows, in plain words: a system message only at the start, then by turns."""
+    turns = roles[1:] if roles[0] == "system" else roles
+    expected = [asking if place % 2 == 0 else {"assistant"} for place in range(len(turns))]
+    return len(turns) % 2 == 0 or any(role not in allowed for role, allowed in zip(turns, expected, strict=True))
+
+
+@given(st.lists(st.lists(st.sampled_from(ROLES), min_size=1, max_size=7), min_size=1, max_size=4))
+def test_what_is_left_out_is_what_it_loses_and_alpaca_rows_read_back(prompts: list[list[str]]) -> None:
+    turns = [[(role, f"{role} {place}") for place, role in enumerate(roles)] for roles in prompts]
+    published = pairs(*(pair(*prompt) for prompt in turns))
+    sharegpt, alpaca = (unfit("llama_factory", task, published) for task in ("dpo", "alpaca"))
+    assert [reason is not None for reason in sharegpt] == [loses(roles, {"user", "tool"}) for roles in prompts]
+    assert [reason is not None for reason in alpaca] == [loses(roles, {"user"}) for roles in prompts]
+    kept = [reason is None for reason in alpaca]
+    rows = llama_factory.rows(published.filter(kept), "alpaca", TRAIN).to_dicts()
+    for prompt, row in zip((prompt for prompt, fit in zip(turns, kept, strict=True) if fit), rows, strict=True):
+        system = [("system", row["system"])] if row["system"] else []
+        history = [turn for asked, told in row["history"] for turn in (("user", asked), ("assistant", told))]
+        assert [*system, *history, ("user", row["instruction"])] == prompt
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
+import datasets
 import pytest
 
-from tests.exporting import exported, pair
+from tests.exporting import exported, pair, said
 
 TURNS = (("system", "Be brief."), ("user", "Why?"), ("assistant", "Because."), ("user", "Is it? é"))
 
@@ -22,6 +23,27 @@ def test_a_line_is_the_documented_one(tmp_path: Path, task: str) -> None:
         '{"rank":1,"completion":[{"role":"assistant","content":"No."}]}],'
         f'"pair_id":"{published["pair_id"]}"}}'
     )
+
+
+def test_datasets_reads_messages_and_ranks(tmp_path: Path) -> None:
+    """What NeMo RL's PreferenceDataset does with the file: open it as JSON, and add a column `task_name`."""
+    rows = [pair(*TURNS, chosen=f"Yes, {number}.") for number in range(3)]
+    exported(tmp_path, "nemo_rl", *rows, pair(("user", "Q")))
+    file = str(tmp_path / "out/train.jsonl")
+    found = datasets.load_dataset("json", data_files=file, split="train", cache_dir=str(tmp_path / "cache"))
+    found = found.add_column("task_name", ["train"] * len(found))
+    expected = {row["pair_id"]: row for row in [*rows, pair(("user", "Q"))]}
+    assert len(found) == 4
+    for row in found:
+        published = expected[row["pair_id"]]
+        assert row["context"] == published["prompt"]
+        better, worse = row["completions"]
+        assert better["rank"] < worse["rank"]
+        assert row["context"] + better["completion"] == [
+            *published["prompt"],
+            *said(("assistant", published["chosen"])),
+        ]
+        assert row["context"] + worse["completion"] == [*published["prompt"], *said(("assistant", "No."))]
 
 
 def test_every_line_has_two_ranked_completions_and_no_column_of_the_loader_s(tmp_path: Path) -> None:
