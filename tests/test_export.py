@@ -187,6 +187,11 @@ def test_a_file_is_no_folder(project: Project, tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text(encoding="utf-8") == "kept"
 
 
+def test_a_place_that_cannot_be_written_is_told(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "nothing was written" in refused(project, tmp_path / "file" / "out")
+
+
 def test_an_earlier_export_is_replaced_whole(project: Project, out: Path) -> None:
     out.mkdir(parents=True)
     export(project, asked(out, format="rewardbench"))

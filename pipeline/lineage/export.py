@@ -41,10 +41,9 @@ def export(project: Project, request: Request) -> dict[str, Any]:
     name = _task(exporter, request)
     _check_side(request)
     _check_margin(request, exporter.TASKS[name], name)
-    place = place_for(project, request.out)
     tables = published_tables(project, request.split)
     try:
-        with whole_folder(place) as built:
+        with whole_folder(place_for(project, request.out)) as built:
             receipt = _written(exporter, name, request, tables, built)
             receipt["manifest_sha256"] = file_digest(project.stage("publish") / "manifest.json")
             write_json(receipt, built / RECEIPT)
