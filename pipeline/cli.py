@@ -170,6 +170,32 @@ def trace(
 
 
 @app.command()
+def export(  # noqa: PLR0913
+    kind: Annotated[str, typer.Argument(metavar="FORMAT", help="Whose rows: trl, openai and so on.")],
+    *,
+    split: Annotated[str, typer.Option(help="Which side: train, validation or heldout.")],
+    out: Annotated[Path, typer.Option(help="A new folder, or an earlier export, which is replaced.")],
+    task: Annotated[str | None, typer.Option(help="What the rows are for; the format's first when not given.")] = None,
+    margin_scale: Annotated[float, typer.Option(help="margin = this number x strength.")] = 1.0,
+    require_strength: Annotated[
+        bool, typer.Option("--require-strength", help="Leave out pairs without a strength, so that there is a margin.")
+    ] = False,
+    heldout: Annotated[str | None, typer.Option(metavar="REASON", help="Why heldout is exported.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the published rows of one side as a trainer reads them, with a receipt.
+
+    Example: pairtrail export trl --split train --task dpo --out exports/trl
+    """
+    from pipeline.lineage.export import Request, told
+    from pipeline.lineage.export import export as write
+
+    request = Request(kind, split, out, task, margin_scale, require_strength, heldout)
+    receipt = write(_project(), request)
+    typer.echo(_as_json(receipt) if as_json else told(receipt))
+
+
+@app.command()
 def demo(
     *,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 7,

@@ -21,7 +21,7 @@ from tests.building import ROOT, Built, build, lines, record
 
 MARKER = "somebody's text"
 HEAVY = ("polars", "polars_hash", "pandera", "great_expectations", "pandas", "dvc", "pyarrow", "numpy")
-COMMANDS = (*STAGES, "check", "sources", "sync", "trace", "demo", "columns", "keys")
+COMMANDS = (*STAGES, "check", "sources", "sync", "trace", "export", "demo", "columns", "keys")
 
 
 class Said(NamedTuple):

@@ -12,11 +12,16 @@ from json import JSONDecoder
 from pathlib import Path
 from typing import Any, get_args
 
+import polars as pl
 import pytest
 from typer.main import get_command
 
 from pipeline.adapters import adapter_names
 from pipeline.cli import app
+from pipeline.core.exporting.published import NO_STRENGTH
+from pipeline.core.exporting.responses import REASONS as UNLABELLED
+from pipeline.core.exporting.responses import RESPONSES
+from pipeline.core.exporting.tasks import Options
 from pipeline.core.keys import KEY_FILE, KEY_FILE_VARIABLE, KEY_VARIABLE
 from pipeline.core.mapping.candidates import CANDIDATE_REASONS, NO_COMPARISON_REASONS
 from pipeline.core.params import parse_yaml, read_yaml
@@ -25,13 +30,17 @@ from pipeline.core.sidecar import specs
 from pipeline.core.sidecar.fields import CHOICES, FIELDS
 from pipeline.core.sidecar.sidecars import Consent, ConsentRef, FanOut, Format, Group, Join, Sidecar
 from pipeline.core.versions import FrontMatter
+from pipeline.exporters import exporter_for, exporter_names
 from pipeline.stages import STAGES, stage_module
+from schemas.columns import dtypes
 from schemas.dictionary import TABLES, dictionary
 from schemas.ingested import OUTCOMES
+from schemas.published import PAIRS
 from tests.building import ROOT
 from tests.pages import DOCS, FENCED, PAGES, anchors, blocks, documented, section, table_rows
 
 _RAW = ("bytestream", "decoding", "delimited", "parquetrows", "rawfiles", "splitting")
+EXPORTERS = DOCS / "exporters.md"
 RECORD_READERS = ("mapping/sides", *(f"raw/{name}" for name in _RAW))
 CALL = re.compile(r"(?:^|\$\(|&& |; |do )\s*pairtrail (.+)", re.MULTILINE)
 MACHINE = re.compile(r"(?<![\w.~:/-])/(?:bin|etc|home|mnt|opt|root|tmp|usr|Users|var|work)/|[A-Z]:\\")
@@ -173,6 +182,34 @@ def test_each_adapter_and_format_is_documented() -> None:
         kind = getattr(import_module(f"pipeline.adapters.{name}"), "Options", None)
         assert not kind or documented(section(page, "Options")) == [field.name for field in fields(kind)]
     assert sorted(documented(section(DOCS / "sources.md", "Formats"))) == sorted(get_args(Format))
+
+
+def test_each_format_and_task_is_documented_with_its_columns() -> None:
+    told = [[re.findall(r"`(\w+)`", cell) or cell for cell in row] for row in table_rows(section(EXPORTERS, "Formats"))]
+    found = []
+    for name in exporter_names():
+        exporter = exporter_for(name)
+        for task, kind in exporter.TASKS.items():
+            published = pl.DataFrame(schema=dtypes(PAIRS) if kind.table == "pairs" else RESPONSES)
+            columns = exporter.rows(published, task, Options("train.x", 1.0 if kind.margin else None)).columns
+            found.append([[name], [task], kind.table, exporter.KIND, columns, "yes" if kind.margin else "no"])
+    assert told == found
+    assert documented(section(EXPORTERS, "How each was checked")) == exporter_names()
+    assert re.findall(r"^### (\w+)$", section(EXPORTERS, "One example each"), re.MULTILINE)
+    assert [name for name in exporter_names() if f"export {name} " not in section(EXPORTERS, name)] == []
+
+
+def test_each_reason_of_an_export_is_documented_with_its_format() -> None:
+    rows = table_rows(section(EXPORTERS, "What is left out"))
+    told = {(reason.strip("`"), name) for reason, where, _ in rows for name in re.findall(r"`(\w+)`", where)}
+    found = {
+        (reason, name)
+        for name in exporter_names()
+        for task in exporter_for(name).TASKS.values()
+        for reason in task.unfit
+    }
+    assert told == found
+    assert {row[0].strip("`") for row in rows} == {NO_STRENGTH, *UNLABELLED, *(reason for reason, _ in found)}
 
 
 def test_each_place_of_the_key_is_documented() -> None:

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from pipeline.adapters import adapter_names
 from pipeline.cli import app
 from pipeline.core.project import Project
+from pipeline.exporters import exporter_names
 from pipeline.stages import STAGES, stage_module
 from tests.building import ROOT
 
@@ -95,14 +96,15 @@ def test_the_import_contracts_are_kept() -> None:
     assert re.search(r"Contracts: [5-9] kept, 0 broken", done.stdout)
 
 
-@pytest.mark.parametrize("name", [*STAGES, *adapter_names()])
+@pytest.mark.parametrize("name", [*STAGES, *adapter_names(), *exporter_names()])
 def test_every_plug_in_has_its_test_file(name: str) -> None:
     assert (ROOT / "tests" / f"test_{name}.py").is_file()
 
 
 def test_every_file_of_a_plug_in_folder_is_a_plug_in() -> None:
-    for folder, known in (("stages", set(STAGES)), ("adapters", set(adapter_names()))):
-        assert {path.stem for path in (ROOT / "pipeline" / folder).iterdir() if path.stem[0] not in "._"} == known
+    plug_ins = {"stages": STAGES, "adapters": adapter_names(), "exporters": exporter_names()}
+    for folder, known in plug_ins.items():
+        assert {path.stem for path in (ROOT / "pipeline" / folder).iterdir() if path.stem[0] not in "._"} == set(known)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -130,6 +132,8 @@ def test_a_stage_s_name_is_one_word_everywhere(stage: str) -> None:
 
 ROW_PATH = [
     *sorted((ROOT / "pipeline/stages").glob("*.py")),
+    *sorted((ROOT / "pipeline/exporters").glob("*.py")),
+    *sorted((ROOT / "pipeline/core/exporting").glob("*.py")),
     ROOT / "pipeline/core/publishing/folding.py",
     ROOT / "pipeline/core/publishing/texts.py",
 ]

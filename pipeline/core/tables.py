@@ -74,7 +74,11 @@ def _checked(frame: pl.DataFrame, schema: pa.DataFrameSchema, path: Path) -> Non
 
 def arrow_schema(schema: pa.DataFrameSchema, facts: Mapping[str, str]) -> arrow.Schema:
     """Return the table's Arrow schema, with `facts` as sorted key-value metadata."""
-    empty = pl.DataFrame(schema=dtypes(schema)).to_arrow().schema
+    return _plain_schema(dtypes(schema), facts)
+
+
+def _plain_schema(types: Mapping[str, Any], facts: Mapping[str, str]) -> arrow.Schema:
+    empty = pl.DataFrame(schema=types).to_arrow().schema
     fields = [arrow.field(field.name, _plain(field.type)) for field in empty]
     return arrow.schema(fields, metadata={key: facts[key] for key in sorted(facts)} or None)
 
@@ -91,6 +95,45 @@ def _plain(kind: Any) -> Any:  # noqa: ANN401
 
 def _to_arrow(frame: pl.DataFrame, target: arrow.Schema) -> arrow.Table:
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(target)
+
+
+def write_rows(frames: Iterable[pl.DataFrame], path: Path, types: Mapping[str, Any]) -> int:
+    """Write rows that no schema of ours describes, as JSON lines or Parquet by the file's ending; return how many.
+
+    `types` are the columns in order. JSON lines are UTF-8 with keys in that order; Parquet has plain lists and strings.
+    """
+    counted = (frame.select(list(types)) for frame in frames)
+    return (_write_parquet if path.suffix == ".parquet" else _write_lines)(counted, path, types)
+
+
+def _write_lines(frames: Iterable[pl.DataFrame], path: Path, _: Mapping[str, Any]) -> int:
+    rows = 0
+    with path.open("wb") as stream:
+        for frame in frames:
+            frame.write_ndjson(stream)
+            rows += frame.height
+    return rows
+
+
+def _write_parquet(frames: Iterable[pl.DataFrame], path: Path, types: Mapping[str, Any]) -> int:
+    target = _plain_schema(types, {})
+    rows = 0
+    with parquet.ParquetWriter(path, target, compression="zstd") as writer:
+        for frame in frames:
+            writer.write_table(_to_arrow(frame, target), row_group_size=ROW_GROUP)
+            rows += frame.height
+    return rows
+
+
+def batches_of(path: Path, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
+    """Yield a Parquet file's rows in file order, at most a row group of ours at a time, and no batch without rows.
+
+    Whoever keeps a text column of a batch keeps the whole batch in memory.
+    """
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=ROW_GROUP, columns=columns):
+            if batch.num_rows:
+                yield pl.DataFrame(batch)
 
 
 def scan_table(path: Path) -> pl.LazyFrame:
