@@ -1,6 +1,5 @@
 """`pairtrail`: parse, call one function, print. Heavy imports wait until a command needs them."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +8,7 @@ import typer
 
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project, find_project
+from pipeline.core.terminal import as_json_text, print_table
 
 app = typer.Typer(
     help="Preference pairs with a paper trail: feedback logs in, versioned preference datasets out.",
@@ -119,7 +119,7 @@ def sources(context: typer.Context, *, as_json: AsJson = False) -> None:
     from pipeline.lineage.sources import sources as described
 
     rows = described(_project())
-    typer.echo(_as_json(rows)) if as_json else _print_table(rows)
+    typer.echo(as_json_text(rows)) if as_json else print_table(rows)
 
 
 @sources_app.command("new")
@@ -166,7 +166,7 @@ def trace(
     from pipeline.lineage.trace import trace as story_of
 
     story = story_of(_project(), wanted, reveal=reveal)
-    typer.echo(_as_json(story) if as_json else told(story))
+    typer.echo(as_json_text(story) if as_json else told(story))
 
 
 @app.command()
@@ -192,7 +192,7 @@ def export(  # noqa: PLR0913
 
     request = Request(kind, split, out, task, margin_scale, require_strength, heldout)
     receipt = write(_project(), request)
-    typer.echo(_as_json(receipt) if as_json else told(receipt))
+    typer.echo(as_json_text(receipt) if as_json else told(receipt))
 
 
 @app.command()
@@ -236,24 +236,3 @@ def keys_init() -> None:
     _, fingerprint = init_key(_project().root)
     typer.echo(f"{KEY_FILE} written (mode 0600); keep a copy in a safe place: without it nothing can be rebuilt.")
     typer.echo(f"Now set in params.yaml, section ingest:\n  key_fingerprint: '{fingerprint}'")
-
-
-def _as_json(content: Any) -> str:  # noqa: ANN401
-    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, default=str)
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, value in rows[0].items():
-        table.add_column(name, justify="right" if type(value) is int else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row.values()))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def _cell(value: Any) -> str:  # noqa: ANN401
-    return "-" if value is None else f"{value:,}" if type(value) is int else str(value)

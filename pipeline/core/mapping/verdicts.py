@@ -124,7 +124,7 @@ def candidates_of(file: RawFile, placed: Sequence[tuple[Seen, Verdict]], given: 
     columns, found = columns_for(specs, joined)
     columns |= _strength_as_stated(verdicts, given)
     columns["consent_refs"], ref_faults = _consents(file, placed, joined)
-    columns["sides"] = parts_column([_drawn_on(file, seen, verdict) for seen, verdict in placed])
+    columns["sides"] = _drawn_on(file.name, placed)
     absent = unjoined([[seen.sides.get(name) for seen, _ in placed] for name in file.source.used_sides(specs)])
     own = {name: spec for name, spec in specs.items() if name not in given.stated}
     columns["own"] = own_statements(own, columns, len(placed))
@@ -165,11 +165,15 @@ def _strength_as_stated(verdicts: list[Verdict], given: Fills) -> dict[str, pl.S
     }
 
 
-def _drawn_on(file: RawFile, seen: Seen, verdict: Verdict) -> list[tuple[str, int, str]]:
-    others = [other for other in verdict.of if other.row != seen.row]
-    sides = [side for one in (seen, *others) for side in one.sides.values() if side is not None]
-    here = {(file.name, other.row, other.digest) for other in others}
-    return sorted({(side.file, side.row, side.digest) for side in sides} | here)
+def _drawn_on(name: str, placed: Sequence[tuple[Seen, Verdict]]) -> pl.Series:
+    """Return, per verdict, where the records stand that it draws on beside its own: in this file, and joined ones."""
+    drawn = []
+    for seen, verdict in placed:
+        others = [other for other in verdict.of if other.row != seen.row]
+        sides = [side for one in (seen, *others) for side in one.sides.values() if side is not None]
+        here = {(name, other.row, other.digest) for other in others}
+        drawn.append(sorted({(side.file, side.row, side.digest) for side in sides} | here))
+    return parts_column(drawn)
 
 
 def _faults(verdicts: list[Verdict]) -> Found:
