@@ -278,6 +278,13 @@ def test_no_record_breaks_a_guess_or_its_sidecar(name: str, records: list[dict[s
         assert content["unconfirmed"] == body.guesses
 
 
+@pytest.mark.parametrize("name", adapter_names())
+def test_every_field_that_an_adapter_needs_is_there_or_blank(name: str) -> None:
+    body = draft(Looked("json", [{}], 1), [Claim(name, {})], "x.jsonl")
+    needed = [f"fields.{field}" for field in adapter_named(name).NEEDS]
+    assert [blank for blank in body.blanks if blank.startswith("fields.")] == needed
+
+
 @pytest.mark.parametrize("name", GUESSERS)
 def test_a_guess_over_one_shape_does_not_hang_on_the_records_order(name: str) -> None:
     guessed: Any = adapter_named(name)

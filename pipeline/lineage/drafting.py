@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.adapters import Claim, adapter_named, adapter_names
 from pipeline.core.guessing.paths import found_paths
-from pipeline.core.sidecar.waiting import STATEMENTS
+from pipeline.core.sidecar.waiting import what_goes_into
 from pipeline.lineage.evidence import evidence, paths_of
 from pipeline.lineage.looking import Looked
 
@@ -40,7 +40,7 @@ class Draft:
         """Add a statement that its owner has to make."""
         self.blanks.append(name)
         self.lines += [] if indent else [""]
-        self.say(f"Blank: {STATEMENTS[name]}.", indent)
+        self.say(f"Blank: {what_goes_into(name)}.", indent)
         self.lines.append(f"{' ' * indent}{key}:")
 
     def say(self, text: str, indent: int = 0) -> None:

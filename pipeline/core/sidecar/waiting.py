@@ -28,7 +28,7 @@ STATEMENTS = {
     "fields.annotator": "who judged: a path, or {constant: null} where nobody is named",
     "fields.annotator_kind": "who judges: {constant: human}, or model or rule, or a path with values",
 }
-_ELSE = "write what goes here, or take the key out"
+_ANY = "write what goes here, or take the key out"
 _MAPS = ("values", "roles")
 
 
@@ -82,4 +82,9 @@ def _members(where: str, members: Any, part: str) -> Iterator[str]:  # noqa: ANN
 
 
 def _blank(where: str, statement: str) -> str:
-    return f"`{where}` is blank: {STATEMENTS.get(statement, _ELSE)}"
+    return f"`{where}` is blank: {what_goes_into(statement)}"
+
+
+def what_goes_into(blank: str) -> str:
+    """Say what its owner has to state in a blank of this name."""
+    return STATEMENTS.get(blank, _ANY)
