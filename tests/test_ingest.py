@@ -175,7 +175,7 @@ def test_a_file_named_by_two_globs_is_refused(project: Built) -> None:
 
 def test_a_strange_adapter_is_refused_with_the_known_ones(project: Built) -> None:
     project.source("s", {"x.jsonl": lines(record())}, adapter="recrods")
-    with pytest.raises(PairtrailError, match="known: .*hh_rlhf, .*records"):
+    with pytest.raises(PairtrailError, match=r"known: .*hh_rlhf, .*records"):
         project.run("ingest")
 
 
