@@ -62,8 +62,8 @@ def parquet(rows: list[dict[str, Any]], **options: Any) -> bytes:  # noqa: ANN40
 PACKED: dict[str, Callable[[bytes], bytes]] = {
     "plain": bytes,
     "gzip": gzip.compress,
-    "gzip, padded": lambda raw: gzip.compress(raw) + b"\0" * 2_000_000,
-    "gzip, two members": lambda raw: gzip.compress(raw[:9]) + gzip.compress(raw[9:]),
+    "gzip, padded": lambda raw: gzip.compress(raw, mtime=0) + b"\0" * 2_000_000,
+    "gzip, two members": lambda raw: gzip.compress(raw[:9], mtime=0) + gzip.compress(raw[9:]),
     "zstd": zstandard.compress,
     "zstd, two frames": lambda raw: zstandard.compress(raw[:9]) + zstandard.compress(raw[9:]),
     "zstd, skippable first": lambda raw: b"\x50\x2a\x4d\x18\x04\0\0\0abcd" + zstandard.compress(raw),
@@ -119,10 +119,10 @@ def test_law_a_corrupted_line_costs_itself(read: Read, count: int, data: st.Data
         ("json", b"\xef\xbb\xbf", "empty_file"),
         ("json", b" [ ] \n", "empty_file"),
         ("json", b"\n" * 200_000, "empty_file"),
-        ("json", gzip.compress(b""), "empty_file"),
+        ("json", gzip.compress(b"", mtime=0), "empty_file"),
         ("json", parquet([{"a": 1}]), "format_mismatch"),
         ("json", '{"a": 1}'.encode("utf-16"), "format_mismatch"),
-        ("json", gzip.compress(b"")[:5], "unreadable_file"),
+        ("json", gzip.compress(b"", mtime=0)[:5], "unreadable_file"),
         ("json", b"\x28\xb5\x2f\xfdgarbage", "unreadable_file"),
         ("csv", b"", "empty_file"),
         ("csv", b"a,b\n", "empty_file"),
@@ -138,10 +138,10 @@ def test_law_a_corrupted_line_costs_itself(read: Read, count: int, data: st.Data
         ("parquet", b"", "empty_file"),
         ("parquet", parquet([{"a": 1}])[:0], "empty_file"),
         ("parquet", LINES, "format_mismatch"),
-        ("parquet", gzip.compress(LINES), "format_mismatch"),
+        ("parquet", gzip.compress(LINES, mtime=0), "format_mismatch"),
         ("parquet", b"PAR1", "unreadable_file"),
         ("parquet", parquet([{"a": 1}])[:-9], "unreadable_file"),
-        ("parquet", gzip.compress(parquet([{"a": 1}]))[:-9], "unreadable_file"),
+        ("parquet", gzip.compress(parquet([{"a": 1}]), mtime=0)[:-9], "unreadable_file"),
     ],
 )
 def test_a_file_that_holds_no_record_is_one(read: Read, declared: Declared, raw: bytes, reason: str) -> None:
@@ -163,7 +163,7 @@ def test_what_was_read_before_a_truncation_stays_good(read: Read, pack: str, sha
 
 
 def test_a_missing_gzip_trailer_and_garbage_after_it_are_unreadable(read: Read) -> None:
-    packed = gzip.compress(LINES + b"\n")
+    packed = gzip.compress(LINES + b"\n", mtime=0)
     for raw in (packed[:-8], packed[:-1], packed + b"garbage", packed[:-8] + b"\0" * 8):
         found = read(raw)
         assert judged(found) == [*RECORDS, "unreadable_file"]
@@ -238,7 +238,7 @@ def test_an_archive_bomb_is_one_record_and_fills_no_memory(
 
 def test_a_compressed_parquet_file_is_unpacked_up_to_a_limit(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rawfiles, "SPOOL_BYTES", 100)
-    assert read(gzip.compress(parquet([{"a": "x" * 50}] * 20)), "parquet").reasons == ["unreadable_file"]
+    assert read(gzip.compress(parquet([{"a": "x" * 50}] * 20), mtime=0), "parquet").reasons == ["unreadable_file"]
 
 
 def test_what_is_not_there_and_what_is_not_known_are_the_users_to_mend(tmp_path: Path) -> None:
