@@ -1,5 +1,7 @@
 """The one door through which values are validated: collected, null-safe, and silent about texts."""
 
+from typing import Any
+
 import pandera.polars as pa
 import polars as pl
 from pandera.errors import SchemaErrors
@@ -57,9 +59,11 @@ def _asked(rule: pa.Check, rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
 
     Pandera's own rules are looked up at each call, as Pandera does: what they do with a frame is registered late.
     """
-    bound = rule.get_backend(rows)(rule).check_fn
-    ask = rule.get_builtin_check_fn(rule.name) if rule.is_builtin_check(rule.name) else bound.func
-    return ask(pa.PolarsData(rows, name), **bound.keywords)
+    backend: Any = rule.get_backend(rows)(rule)
+    bound, known_as = backend.check_fn, str(rule.name)
+    ask = rule.get_builtin_check_fn(known_as) if rule.is_builtin_check(known_as) else bound.func
+    truths: pl.LazyFrame = ask(pa.PolarsData(rows, name), **bound.keywords)
+    return truths
 
 
 def _report(errors: SchemaErrors, schema: pa.DataFrameSchema, height: int) -> str:
