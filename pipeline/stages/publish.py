@@ -21,7 +21,6 @@ from pipeline.core.publishing.gate import run_gate
 from pipeline.core.publishing.manifest import build_facts, published_files
 from pipeline.core.publishing.quality import Limits, aggregates, rules
 from pipeline.core.publishing.texts import as_pairs, as_ties, with_texts
-from pipeline.core.references import purposes
 from pipeline.core.tables import Spill, parts_for, scan_table, whole_folder, write_json, write_sorted, write_text
 from schemas.columns import dtypes
 from schemas.published import PAIRS, TIES, VOTES
