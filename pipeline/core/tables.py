@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import pandera.polars as pa
 import polars as pl
@@ -21,6 +21,7 @@ ROW_GROUP = 16_384
 _PART_BYTES = 256 * 2**20
 _HEX_DIGITS = 16
 _BLOCK_BYTES = 128 * 2**20
+Seen: TypeAlias = Callable[[pl.DataFrame], None]
 _PART = "__part"
 _LZ4 = ipc.IpcWriteOptions(compression="lz4")
 
@@ -45,12 +46,12 @@ def write_sorted(
 class TableWriter:
     """A Parquet file that grows by frames that follow each other in key order."""
 
-    def __init__(self, path: Path, schema: pa.DataFrameSchema, target: arrow.Schema, file: BinaryIO) -> None:
+    def __init__(
+        self, path: Path, schema: pa.DataFrameSchema, target: arrow.Schema, file: BinaryIO, seen: Seen | None
+    ) -> None:
         """Write into an open file; `path` names the table in errors."""
         self.rows = 0
-        self.seen: Callable[[pl.DataFrame], object] = len
-        """What is told of every block that is written, such as a digest."""
-        self._path, self._schema, self._target = path, schema, target
+        self._path, self._schema, self._target, self._seen = path, schema, target, seen
         self._held = pl.DataFrame(schema=dtypes(schema))
         self._file = parquet.ParquetWriter(file, target, compression="zstd", write_page_index=True)
 
@@ -71,13 +72,18 @@ class TableWriter:
     def _write(self, group: pl.DataFrame) -> None:
         _checked(group, self._schema, self._path)
         self._file.write_table(_to_arrow(group, self._target), row_group_size=ROW_GROUP)
-        self.seen(group)
+        if self._seen:
+            self._seen(group)
         self.rows += group.height
 
 
 @contextmanager
-def writing(path: Path, schema: pa.DataFrameSchema, facts: Mapping[str, str] | None = None) -> Iterator[TableWriter]:
+def writing(
+    path: Path, schema: pa.DataFrameSchema, facts: Mapping[str, str] | None = None, seen: Seen | None = None
+) -> Iterator[TableWriter]:
     """Give the writer of one Parquet file, which takes its place at the end, whole, or not at all.
+
+    `seen` is shown all rows in their order, as they are written (a digest, say).
 
     Plain `list` and `string` (a reader of `large_list` once scored the text of the list), zstd, row groups of a fixed
     size whatever the frames' sizes, page statistics, metadata in sorted order.
@@ -85,7 +91,7 @@ def writing(path: Path, schema: pa.DataFrameSchema, facts: Mapping[str, str] | N
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as file:
-        table = TableWriter(path, schema, arrow_schema(schema, facts or {}), file)
+        table = TableWriter(path, schema, arrow_schema(schema, facts or {}), file, seen)
         yield table
         table.close()
     part.replace(path)
