@@ -1,4 +1,7 @@
-"""What later stages read of ingest: each comparison once, and where it was found."""
+"""What later stages read of ingest: each comparison once, and where it was found.
+
+`trace` answers within a second, so pandera and Arrow are not imported here.
+"""
 
 import json
 from pathlib import Path
@@ -9,9 +12,6 @@ import polars as pl
 from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
-from pipeline.core.tables import scan_table
-from schemas.columns import dtypes
-from schemas.comparisons import COMPARISONS
 
 PLACE = "place"
 _SHARD = "shard"
@@ -24,7 +24,7 @@ def shard_name(source_file: str) -> str:
 
 def scan_occurrences(project: Project) -> pl.LazyFrame:
     """Scan where each comparison was found."""
-    return scan_table(project.needs(project.stage("ingest") / "occurrences.parquet", "ingest"))
+    return pl.scan_parquet(project.needs(project.stage("ingest") / "occurrences.parquet", "ingest"), glob=False)
 
 
 def copies_elsewhere(occurrences: pl.DataFrame) -> pl.DataFrame:
@@ -38,6 +38,9 @@ def scan_comparisons(project: Project) -> pl.LazyFrame:
     """Scan the canonical row of every comparison over all shards, with its `place`: its number among all their rows."""
     shards = shards_of(project)
     if not shards:
+        from schemas.columns import dtypes
+        from schemas.comparisons import COMPARISONS
+
         return pl.LazyFrame(schema={PLACE: pl.UInt32, **dtypes(COMPARISONS)})
     scan = pl.scan_parquet(shards, glob=False, row_index_name=PLACE, include_file_paths=_SHARD)
     unread = _unread(project)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, TypeAlias
 
 import pandera.polars as pa
 import polars as pl
@@ -20,6 +20,7 @@ from schemas.columns import dtypes
 ROW_GROUP = 16_384
 _PART_BYTES = 256 * 2**20
 _HEX_DIGITS = 16
+_ARROW_BYTES = 2**30
 _BLOCK_BYTES = 128 * 2**20
 Seen: TypeAlias = Callable[[pl.DataFrame], None]
 _PART = "__part"
@@ -46,35 +47,39 @@ def write_sorted(
 class TableWriter:
     """A Parquet file that grows by frames that follow each other in key order."""
 
-    def __init__(
-        self, path: Path, schema: pa.DataFrameSchema, target: arrow.Schema, file: BinaryIO, seen: Seen | None
-    ) -> None:
+    def __init__(self, path: Path, schema: pa.DataFrameSchema, file: parquet.ParquetWriter, seen: Seen | None) -> None:
         """Write into an open file; `path` names the table in errors."""
         self.rows = 0
-        self._path, self._schema, self._target, self._seen = path, schema, target, seen
-        self._held = pl.DataFrame(schema=dtypes(schema))
-        self._file = parquet.ParquetWriter(file, target, compression="zstd", write_page_index=True)
+        self._path, self._schema, self._file, self._seen = path, schema, file, seen
+        self._held: list[arrow.Table] = []
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Write rows; those that do not fill a row group wait for the next."""
+        """Write rows; those that fill no row group wait, as Arrow: a Polars frame would keep all texts of its part."""
         rows = frame.select(list(self._schema.columns))
-        self._held = pl.concat([self._held, rows]) if self._held.height else rows
-        while self._held.height >= ROW_GROUP:
-            self._write(self._held.head(ROW_GROUP))
-            self._held = self._held.slice(ROW_GROUP)
+        if rows.schema != dtypes(self._schema):
+            _checked(rows, self._schema, self._path)
+        self._held += [block.to_arrow(compat_level=pl.CompatLevel.oldest()) for block in _blocks(rows)]
+        while sum(held.num_rows for held in self._held) >= ROW_GROUP:
+            self._write()
 
-    def close(self) -> None:
-        """Write the rows that wait, and the footer."""
-        if self._held.height:
-            self._write(self._held)
-        self._file.close()
+    def finish(self) -> None:
+        """Write the rows that wait."""
+        while any(held.num_rows for held in self._held):
+            self._write()
 
-    def _write(self, group: pl.DataFrame) -> None:
-        _checked(group, self._schema, self._path)
-        self._file.write_table(_to_arrow(group, self._target), row_group_size=ROW_GROUP)
+    def _write(self) -> None:
+        """Check and write the first of the rows that wait: what is checked is what is written."""
+        waiting = arrow.concat_tables(self._held)
+        group, self._held = (
+            waiting.slice(0, ROW_GROUP).cast(self._file.schema).combine_chunks(),
+            [waiting.slice(ROW_GROUP)],
+        )
+        rows = pl.DataFrame(pl.from_arrow(group))
+        _checked(rows, self._schema, self._path)
+        self._file.write_table(group, row_group_size=ROW_GROUP)
+        self.rows += rows.height
         if self._seen:
-            self._seen(group)
-        self.rows += group.height
+            self._seen(rows)
 
 
 @contextmanager
@@ -90,10 +95,11 @@ def writing(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        table = TableWriter(path, schema, arrow_schema(schema, facts or {}), file, seen)
+    target = arrow_schema(schema, facts or {})
+    with parquet.ParquetWriter(part, target, compression="zstd", write_page_index=True) as file:
+        table = TableWriter(path, schema, file, seen)
         yield table
-        table.close()
+        table.finish()
     part.replace(path)
 
 
@@ -122,8 +128,9 @@ def _plain(kind: Any) -> Any:  # noqa: ANN401
     return kind
 
 
-def _to_arrow(frame: pl.DataFrame, target: arrow.Schema) -> arrow.Table:
-    return frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(target)
+def _blocks(frame: pl.DataFrame) -> Iterable[pl.DataFrame]:
+    """Cut what would not fit into one Arrow `string`, whose offsets have 32 bits."""
+    return frame.iter_slices(ROW_GROUP) if frame.estimated_size() > _ARROW_BYTES else [frame]
 
 
 def scan_table(path: Path) -> pl.LazyFrame:
@@ -162,8 +169,7 @@ class Spill:
     def __init__(self, folder: Path, key: str, parts: int) -> None:
         """Empty `folder` (a kill may have left texts there) and cut by `key` into `parts`, a power of 16."""
         self._folder, self._key = folder, key
-        digits = len(f"{parts:x}") - 1
-        self.prefixes = [f"{part:0{digits}x}" for part in range(parts)] if digits else [""]
+        self.prefixes = [f"{part:0{len(f'{parts:x}') - 1}x}" for part in range(parts)] if parts > 1 else [""]
         self._held: list[pl.DataFrame] = []
         self._files: list[Path] = []
         shutil.rmtree(folder, ignore_errors=True)

@@ -29,8 +29,8 @@ class ContentDigest:
     def add(self, rows: pl.DataFrame) -> None:
         """Go on with the next rows."""
         texts = framed(*(as_text(pl.col(name), dtype) for name, dtype in rows.schema.items()))
-        digests = rows.select(plh.CryptographicHashingNameSpace(texts).sha2_256()).to_series()
-        self._whole.update("".join(digests).encode())
+        digests = rows.select(plh.CryptographicHashingNameSpace(texts).sha2_256().str.join(""))
+        self._whole.update(digests.item().encode())
 
     def hexdigest(self) -> str:
         """Return the digest of the rows so far."""

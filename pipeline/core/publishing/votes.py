@@ -33,7 +33,7 @@ def _build(project: Project) -> str:
     whole = sha256()
     kept = scan_table(project.needs(project.decisions("split"), "split")).filter(pl.col("drop_reason").is_null())
     for ids in batches(kept.select(framed(pl.col("comparison_id")).alias("framed"))):
-        whole.update("".join(ids["framed"]).encode())
+        whole.update(ids["framed"].str.join("").item().encode())
     return whole.hexdigest()[:ID_LENGTH]
 
 
