@@ -177,7 +177,7 @@ class Spill:
     def add(self, frame: pl.DataFrame) -> None:
         """Put rows aside."""
         self._held.append(frame)
-        if len(self.prefixes) > 1 and sum(held.estimated_size() for held in self._held) > _BLOCK_BYTES:
+        if len(self.prefixes) > 1 and sum(held.estimated_size() for held in self._held if held.height) > _BLOCK_BYTES:
             self._write(*self._cut())
 
     def parts(self) -> Iterator[pl.DataFrame]:
