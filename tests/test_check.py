@@ -143,6 +143,19 @@ def test_every_fault_is_named_at_once() -> None:
     }
 
 
+@pytest.mark.parametrize("place", TABLES)
+def test_tables_declare_only_what_is_asked_all_at_once(place: str) -> None:
+    """What `check` asks before Pandera's report is all that a table may declare: columns, types, nulls, keys, rules."""
+    schema = TABLES[place]
+    assert schema.strict is True
+    assert schema.ordered
+    assert not any((schema.checks, schema.coerce, schema.parsers, schema.index))
+    for column in schema.columns.values():
+        assert column.required
+        assert not any((column.coerce, column.regex, column.parsers))
+        assert not any(rule.element_wise or rule.groupby or not rule.ignore_na for rule in column.checks)
+
+
 def test_a_lazy_frame_is_refused() -> None:
     """Pandera would check its types and none of its values, without a word."""
     lazy: Any = sound(PAIRS, strength=2.0).lazy()

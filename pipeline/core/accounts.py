@@ -1,6 +1,7 @@
 """The two accounts: every record has one outcome, every comparison one fate; a build where they do not add up fails."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -35,17 +36,14 @@ def must_add_up(account: str, whole: int, parts: Mapping[str, int]) -> None:
         raise PairtrailError(msg)
 
 
-def of_decisions(decisions: pl.DataFrame, received: pl.DataFrame, sources: pl.DataFrame) -> dict[str, Any]:
-    """Account for one stage's decisions: in = kept + dropped by reason, in all and per source.
-
-    `received` holds the ids that the stage was given, `sources` the source of each.
-    """
+def of_decisions(decisions: pl.DataFrame, received: pl.DataFrame) -> dict[str, Any]:
+    """Account for one stage's decisions on what it `received`: in = kept + dropped by reason, in all and per source."""
     ids = pl.col("comparison_id")
     same = received.select(ids.sort()).equals(decisions.select(ids.sort()))
     dropped = tally(decisions, "drop_reason")
     kept = decisions["drop_reason"].null_count()
     must_add_up("comparisons", received.height if same else -1, {"kept": kept, **dropped})
-    named = decisions.join(sources, on="comparison_id", how="left", maintain_order="left")
+    named = decisions.join(received, on="comparison_id", how="left", maintain_order="left")
     fates = named.with_columns(fate=pl.col("drop_reason").fill_null("kept"))
     return {
         "in": received.height,
@@ -54,6 +52,22 @@ def of_decisions(decisions: pl.DataFrame, received: pl.DataFrame, sources: pl.Da
         "dropped_by": dropped,
         "by_source": tally_by(fates, "source", "fate"),
     }
+
+
+def added(accounts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Add up the accounts of a stage's parts."""
+    sources = sorted({source for account in accounts for source in account["by_source"]})
+    return {
+        **{name: sum(account[name] for account in accounts) for name in ("in", "kept", "dropped")},
+        "dropped_by": _summed(account["dropped_by"] for account in accounts),
+        "by_source": {name: _summed(account["by_source"].get(name, {}) for account in accounts) for name in sources},
+    }
+
+
+def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Add up counts by name, most frequent first."""
+    total = sum((Counter(count) for count in counts), Counter())
+    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
 
 
 def summary(stage: str, account: Mapping[str, Any]) -> str:

@@ -1,6 +1,10 @@
-"""What later stages read of ingest: each comparison once, and where it was found."""
+"""What later stages read of ingest: each comparison once, and where it was found.
+
+`trace` answers within a second, so pandera and Arrow are not imported here.
+"""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -8,9 +12,9 @@ import polars as pl
 from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
-from pipeline.core.tables import scan_table
-from schemas.columns import dtypes
-from schemas.comparisons import COMPARISONS
+
+PLACE = "place"
+_SHARD = "shard"
 
 
 def shard_name(source_file: str) -> str:
@@ -20,7 +24,7 @@ def shard_name(source_file: str) -> str:
 
 def scan_occurrences(project: Project) -> pl.LazyFrame:
     """Scan where each comparison was found."""
-    return scan_table(project.needs(project.stage("ingest") / "occurrences.parquet", "ingest"))
+    return pl.scan_parquet(project.needs(project.stage("ingest") / "occurrences.parquet", "ingest"), glob=False)
 
 
 def copies_elsewhere(occurrences: pl.DataFrame) -> pl.DataFrame:
@@ -31,15 +35,33 @@ def copies_elsewhere(occurrences: pl.DataFrame) -> pl.DataFrame:
 
 
 def scan_comparisons(project: Project) -> pl.LazyFrame:
-    """Scan the canonical row of every comparison over all shards; order is not defined."""
-    occurrences = scan_occurrences(project).select("comparison_id", "source_file", "canonical", "part").collect()
-    copies = copies_elsewhere(occurrences).partition_by("source_file", as_dict=True)
-    unread = {shard_name(str(name)): frame.select("comparison_id").lazy() for (name,), frame in copies.items()}
-    scans = []
-    for shard in sorted(project.needs(project.shards, "ingest").glob("*.parquet")):
-        scan = scan_table(shard)
-        scans.append(scan.join(unread[shard.name], on="comparison_id", how="anti") if shard.name in unread else scan)
-    return pl.concat(scans) if scans else pl.LazyFrame(schema=dtypes(COMPARISONS))
+    """Scan the canonical row of every comparison over all shards, with its `place`: its number among all their rows."""
+    shards = shards_of(project)
+    if not shards:
+        from schemas.columns import dtypes
+        from schemas.comparisons import COMPARISONS
+
+        return pl.LazyFrame(schema={PLACE: pl.UInt32, **dtypes(COMPARISONS)})
+    scan = pl.scan_parquet(shards, glob=False, row_index_name=PLACE, include_file_paths=_SHARD)
+    unread = _unread(project)
+    if unread.height:
+        scan = scan.join(unread.lazy(), on=["comparison_id", _SHARD], how="anti")
+    return scan.drop(_SHARD)
+
+
+def shards_of(project: Project) -> list[Path]:
+    """Return the shards of ingest, in the order in which their rows are numbered."""
+    return sorted(project.needs(project.shards, "ingest").glob("*.parquet"))
+
+
+def _unread(project: Project) -> pl.DataFrame:
+    """Return (comparison, shard) of the rows that are not read; only comparisons with copies are looked at."""
+    occurrences = scan_occurrences(project).select("comparison_id", "source_file", "canonical", "part")
+    copied = occurrences.filter(~pl.col("canonical") & (pl.col("part") == "verdict")).select("comparison_id")
+    copies = copies_elsewhere(occurrences.join(copied, on="comparison_id", how="semi").collect(engine="streaming"))
+    files = copies["source_file"].unique().to_list()
+    paths = [str(project.shards / shard_name(file)) for file in files]
+    return copies.select("comparison_id", pl.col("source_file").replace_strict(files, paths).alias(_SHARD))
 
 
 def read_account(project: Project, stage: str) -> dict[str, Any]:

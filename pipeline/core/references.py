@@ -1,4 +1,8 @@
-"""References: what a stage compares its rows with, read once, by name, before the stage's pure function runs."""
+"""References: what a stage compares its rows with, read once, by name, before the stage's pure function runs.
+
+What an earlier stage said of each comparison (`BESIDE`) is a reference too, but it is read beside the comparisons, a
+part at a time.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,11 +11,14 @@ import polars as pl
 
 from pipeline.core.ingested import scan_occurrences
 from pipeline.core.project import Project
+from pipeline.core.receiving import batches, divided, parts_of
 from pipeline.core.sidecar.sources import load_sources
-from pipeline.core.tables import scan_table
+from pipeline.core.tables import spilling
 from pipeline.core.versions import load_versions
 
 References = dict[str, pl.LazyFrame]
+BESIDE = {"purposes": "validate"}
+"""By name: the stage whose decisions hold it, as a column of that name."""
 
 
 def statements(project: Project) -> pl.LazyFrame:
@@ -31,10 +38,16 @@ def statements(project: Project) -> pl.LazyFrame:
 
 def event_conflicts(project: Project) -> pl.LazyFrame:
     """Read the comparisons that share one declared event id with another content."""
-    events = scan_occurrences(project).filter(
+    occurrences = scan_occurrences(project)
+    events = occurrences.filter(
         pl.col("event").is_not_null() & pl.col("canonical") & (pl.col("part") == "verdict")
-    )
-    return events.filter(pl.col("comparison_id").n_unique().over("event") > 1).select("comparison_id")
+    ).select("comparison_id", "event")
+    found = [events.clear().collect()]
+    with spilling(project.spill / "events") as folder:
+        for _, part in divided(batches(events), folder, "event", parts_of(project)):
+            shared = part.filter(pl.col("event").is_duplicated())
+            found.append(shared.filter(pl.col("comparison_id").n_unique().over("event") > 1))
+    return pl.concat(found).select("comparison_id").lazy()
 
 
 def versions(project: Project) -> pl.LazyFrame:
@@ -44,20 +57,18 @@ def versions(project: Project) -> pl.LazyFrame:
     return pl.LazyFrame(rows, schema={"kind": pl.String, "version": pl.String}, orient="row")
 
 
-def purposes(project: Project) -> pl.LazyFrame:
-    """Read the purposes that validate allowed for each comparison."""
-    path = project.needs(project.decisions("validate"), "validate")
-    return scan_table(path).select("comparison_id", "purposes")
-
-
 READERS: dict[str, Callable[[Project], pl.LazyFrame]] = {
     "statements": statements,
     "event_conflicts": event_conflicts,
     "versions": versions,
-    "purposes": purposes,
 }
 
 
 def read_references(names: tuple[str, ...], project: Project) -> References:
-    """Read the references that a stage names."""
-    return {name: READERS[name](project) for name in names}
+    """Read the references that a stage names, save those that come beside the comparisons."""
+    return {name: READERS[name](project) for name in names if name not in BESIDE}
+
+
+def beside(names: tuple[str, ...], comparisons: pl.DataFrame) -> References:
+    """Return the references that came beside some comparisons."""
+    return {name: comparisons.select("comparison_id", name).lazy() for name in names if name in BESIDE}

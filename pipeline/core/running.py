@@ -1,18 +1,20 @@
 """Running a deciding stage: read, decide, check that nothing is lost, write decisions and account."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 import pandera.polars as pa
 import polars as pl
 
-from pipeline.core.accounts import of_decisions, summary
+from pipeline.core.accounts import added, of_decisions, summary
 from pipeline.core.closure import code_digest
-from pipeline.core.ingested import scan_comparisons
 from pipeline.core.params import section
 from pipeline.core.project import Project
-from pipeline.core.references import References, read_references
-from pipeline.core.tables import scan_table, whole_folder, write_json, write_table
+from pipeline.core.receiving import divided, parts_of, received
+from pipeline.core.references import BESIDE, References, beside, read_references
+from pipeline.core.tables import Spill, spilling, whole_folder, write_json, write_sorted
 from schemas.columns import dtypes
 
 
@@ -25,34 +27,40 @@ class Contract:
     columns: tuple[str, ...]
     references: tuple[str, ...]
     schema: pa.DataFrameSchema
-    parted_by: tuple[str, ...] = field(default=())
+    parted_by: tuple[str, ...]
     """The columns by whose values the rows may be divided: each part alone gives what all give together (law 4)."""
 
 
-def received_by(project: Project, contract: Contract) -> pl.LazyFrame:
-    """Scan the comparisons that a stage receives: those that the stage before kept."""
-    comparisons = scan_comparisons(project)
-    if contract.after == "ingest":
-        return comparisons
-    path = project.needs(project.decisions(contract.after), contract.after)
-    kept = scan_table(path).filter(pl.col("drop_reason").is_null()).select("comparison_id")
-    return comparisons.join(kept, on="comparison_id", how="semi")
-
-
 def run_stage(stage: ModuleType, project: Project) -> str:
-    """Run one deciding stage on a project; return its summary line."""
+    """Run one deciding stage on a project, a part of the comparisons at a time; return its summary line."""
     contract: Contract = stage.CONTRACT
     params = section(stage.Params, contract.name, project.params)
     references = read_references(contract.references, project)
-    received = received_by(project, contract)
-    decisions = decided(stage, received.select(contract.columns), references, params)
-    ids = received.select("comparison_id", "source").collect()
-    account = of_decisions(decisions, ids.select("comparison_id"), ids)
-    account["code_digest"] = code_digest([stage.__name__])
-    with whole_folder(project.stage(contract.name)) as built:
-        write_table(decisions, built / "decisions.parquet", contract.schema, ["comparison_id"])
+    with spilling(project.spill / contract.name) as folder, whole_folder(project.stage(contract.name)) as built:
+        decisions = Spill(folder / "decisions", "comparison_id", parts_of(project))
+        accounts = []
+        for part in _parts(contract, project, folder):
+            known = references | beside(contract.references, part)
+            rows = decided(stage, part.lazy().select(contract.columns), known, params)
+            accounts.append(of_decisions(rows, part.select("comparison_id", "source")))
+            decisions.add(rows)
+        account = added(accounts) | {"code_digest": code_digest([stage.__name__])}
+        ordered = (part.sort("comparison_id") for part in decisions.parts())
+        write_sorted(ordered, built / "decisions.parquet", contract.schema)
         write_json(account, built / "counts.json")
     return summary(contract.name, account)
+
+
+def _parts(contract: Contract, project: Project, folder: Path) -> Iterator[pl.DataFrame]:
+    """Divide what a stage receives by the first key that its contract allows (law 4); rows by their own id, anyhow."""
+    columns = dict.fromkeys((*contract.columns, "source"))
+    said = {stage: [name] for name, stage in BESIDE.items() if name in contract.references}
+    rows = received(project, contract.after, columns, said, folder / "received")
+    key = contract.parted_by[0]
+    if key == "comparison_id":
+        yield from rows
+    else:
+        yield from (part for _, part in divided(rows, folder / "parts", key, parts_of(project)))
 
 
 def decided(stage: ModuleType, comparisons: pl.LazyFrame, references: References, params: object) -> pl.DataFrame:

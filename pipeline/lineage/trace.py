@@ -1,14 +1,14 @@
 """Trace: the whole story of a comparison, a pair, a prompt or a raw record, from raw bytes to published row."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from pipeline.core.errors import PairtrailError
-from pipeline.core.ingested import scan_comparisons, scan_occurrences
+from pipeline.core.ingested import scan_occurrences, shard_name, shards_of
 from pipeline.core.project import Project
-from pipeline.core.tables import scan_table
 from schemas.vocabulary import SIDES
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -24,6 +24,7 @@ _FACTS = (
     "preference",
     "annotator_kind",
 )
+_NOTHING = pl.DataFrame(schema=dict.fromkeys(_KINDS, pl.String))
 _TEXTS = ("prompt", "response_a", "response_b", "rationale")
 _STAGES = ("validate", "dedupe", "split")
 
@@ -45,29 +46,50 @@ def trace(project: Project, wanted: str, *, reveal: bool = False) -> dict[str, A
 
 
 def _by_id(project: Project, wanted: str) -> tuple[str, pl.DataFrame]:
-    any_id = pl.any_horizontal(pl.col(kind) == wanted for kind in _KINDS)
-    found = scan_comparisons(project).filter(any_id).select(*_FACTS, *_TEXTS).collect()
-    if found.is_empty():
+    """Look among comparisons first, as their ids are sorted; pairs and prompts are looked for in every shard."""
+    found = _comparisons(project, [wanted])
+    if found.height:
+        return "comparison", found
+    shards = pl.scan_parquet(shards_of(project), glob=False).select(_KINDS) if shards_of(project) else _NOTHING.lazy()
+    hits = shards.filter(pl.any_horizontal(pl.col(kind) == wanted for kind in _KINDS)).collect(engine="streaming")
+    if hits.is_empty():
         msg = f"no comparison, pair or prompt of this build has the id {wanted}; is it from another release or key?"
         raise PairtrailError(msg)
-    return next(kind for kind in _KINDS if (found[kind] == wanted).any()).removesuffix("_id"), found
+    kind = next(kind for kind in _KINDS if (hits[kind] == wanted).any())
+    return kind.removesuffix("_id"), _comparisons(project, hits["comparison_id"].to_list())
+
+
+def _comparisons(project: Project, ids: list[str]) -> pl.DataFrame:
+    """Read comparisons by id, each from the shard of its canonical delivery; ids are sorted in each file."""
+    wanted = pl.col("comparison_id").is_in(ids)
+    verdicts = scan_occurrences(project).filter(wanted & pl.col("canonical") & (pl.col("part") == "verdict"))
+    places = verdicts.select("comparison_id", "source_file").collect()
+    found = [pl.DataFrame(schema=dict.fromkeys((*_FACTS, *_TEXTS)))]
+    for (file,), here in places.partition_by("source_file", as_dict=True).items():
+        shard = _scan(project.shards / shard_name(str(file)))
+        of_file = pl.col("comparison_id").is_in(here["comparison_id"].to_list())
+        found.append(shard.filter(of_file).select(*_FACTS, *_TEXTS).collect())
+    return pl.concat(found, how="vertical_relaxed")
+
+
+def _scan(path: Path) -> pl.LazyFrame:
+    """Scan a table, without what importing `tables` would cost."""
+    return pl.scan_parquet(path, glob=False)
 
 
 def _by_place(project: Project, asked: str, file: str, row: int, *, reveal: bool) -> dict[str, Any]:
     here = (pl.col("source_file") == file) & (pl.col("source_row") == row)
     folder = project.stage("ingest")
-    records = scan_table(project.needs(folder / "records.parquet", "ingest"))
+    records = _scan(project.needs(folder / "records.parquet", "ingest"))
     record = records.filter(here).collect()
     if record.is_empty():
         files = records.select(pl.col("source_file").unique().sort()).collect()["source_file"].to_list()
         named = "it has no such record" if file in files else f"no such file; known: {', '.join(files[:20])}"
         msg = f"{file}:{row}: {named}"
         raise PairtrailError(msg)
-    ids = scan_occurrences(project).filter(here).select(pl.col("comparison_id").unique()).collect()
-    comparisons = (
-        scan_comparisons(project).join(ids.lazy(), on="comparison_id", how="semi").select(*_FACTS, *_TEXTS).collect()
-    )
-    faults = scan_table(folder / "quarantine.parquet").filter(here).select("fan_out", "reason").collect()
+    ids = scan_occurrences(project).filter(here).select(pl.col("comparison_id").unique()).collect(engine="streaming")
+    comparisons = _comparisons(project, ids["comparison_id"].to_list())
+    faults = _scan(folder / "quarantine.parquet").filter(here).select("fan_out", "reason").collect()
     return {
         "asked": asked,
         "kind": "record",
@@ -78,10 +100,11 @@ def _by_place(project: Project, asked: str, file: str, row: int, *, reveal: bool
 
 
 def _stories(project: Project, comparisons: pl.DataFrame, *, reveal: bool) -> list[dict[str, Any]]:
-    ids = comparisons.select("comparison_id").lazy()
-    occurrences = _grouped(scan_occurrences(project).join(ids, on="comparison_id", how="semi").drop("event"))
-    decisions = {stage: _decided(project, stage, ids) for stage in _STAGES}
-    published = _published(project, ids)
+    told = pl.col("comparison_id").is_in(comparisons["comparison_id"].to_list())
+    pairs = pl.col("pair_id").is_in(comparisons["pair_id"].unique().to_list())
+    occurrences = _grouped(scan_occurrences(project).filter(told).drop("event"))
+    decisions = {stage: _decided(project, stage, told) for stage in _STAGES}
+    published = _published(project, told & pairs)
     shown = [*_FACTS, *(_TEXTS if reveal else ())]
     return [
         {
@@ -98,20 +121,21 @@ def _stories(project: Project, comparisons: pl.DataFrame, *, reveal: bool) -> li
     ]
 
 
-def _decided(project: Project, stage: str, ids: pl.LazyFrame) -> dict[str, list[dict[str, Any]]]:
+def _decided(project: Project, stage: str, told: pl.Expr) -> dict[str, list[dict[str, Any]]]:
     path = project.decisions(stage)
-    return _grouped(scan_table(path).join(ids, on="comparison_id", how="semi")) if path.exists() else {}
+    return _grouped(_scan(path).filter(told)) if path.exists() else {}
 
 
-def _published(project: Project, ids: pl.LazyFrame) -> dict[str, list[dict[str, Any]]] | None:
-    """Find where comparisons were published; None where nothing has been published yet."""
+def _published(project: Project, told: pl.Expr) -> dict[str, list[dict[str, Any]]] | None:
+    """Find where comparisons were published (votes are sorted by pair); None where nothing has been published yet."""
     tables = []
     for side in SIDES:
         path = project.stage("publish") / side / "votes.parquet"
         if path.exists():
-            votes = scan_table(path).join(ids, on="comparison_id", how="semi")
             tables.append(
-                votes.select(
+                _scan(path)
+                .filter(told)
+                .select(
                     "comparison_id", "pair_id", "policy_version", "rubric_version", "table", "folded", side=pl.lit(side)
                 )
             )

@@ -1,33 +1,40 @@
 """Publish: fold the kept comparisons into pairs, ties and votes per side, and say in a manifest how they came about."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
-from pipeline.core.accounts import must_add_up, summary, tally
+from pipeline.core.accounts import must_add_up, summary
 from pipeline.core.closure import code_digest
-from pipeline.core.digests import digest, digest_text
 from pipeline.core.errors import PairtrailError
-from pipeline.core.ingested import read_account, scan_comparisons
+from pipeline.core.ingested import PLACE, read_account, shards_of
 from pipeline.core.params import STRICT, section
 from pipeline.core.project import Project
 from pipeline.core.publishing.card import card
+from pipeline.core.publishing.content import ContentDigest
 from pipeline.core.publishing.folding import KEY, THIN, deciding, fold, oriented
 from pipeline.core.publishing.gate import run_gate
 from pipeline.core.publishing.manifest import build_facts, published_files
 from pipeline.core.publishing.quality import Limits, aggregates, rules
-from pipeline.core.publishing.texts import as_pairs, as_ties, with_texts
-from pipeline.core.references import purposes
-from pipeline.core.tables import Spill, parts_for, scan_table, whole_folder, write_json, write_sorted, write_text
-from schemas.columns import dtypes
+from pipeline.core.publishing.texts import as_pairs, as_ties, put_texts_aside, with_texts
+from pipeline.core.publishing.totals import Totals
+from pipeline.core.publishing.votes import as_votes, numbered, votes_of_rows
+from pipeline.core.receiving import divided, parts_of, received
+from pipeline.core.tables import Spill, parts_for, spilling, whole_folder, write_json, write_text, writing
 from schemas.published import PAIRS, TIES, VOTES
 from schemas.vocabulary import SIDES
 
 REASONS = {"human_judged": "a model's or rule's verdict on a pair that humans judged: among the votes, but not folded"}
+
+_TABLES = {"pairs": PAIRS, "ties": TIES, "votes": VOTES}
+_BESIDE = {"split": ["side"], "validate": ["purposes"]}
+# Shards are compressed; parts are cut by what they may unpack to.
+_UNPACKED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +60,14 @@ class Params:
 
 
 def run(project: Project) -> str:
-    """Publish the dataset; return the summary line."""
+    """Publish the dataset, a part of the pairs at a time; return the summary line."""
     params = section(Params, "publish", project.params)
-    verdicts = _verdicts(project, params)
-    folded = fold(verdicts.filter("folded"), majority=params.majority, licenses=params.licenses_strictest_last)
-    account = _account(verdicts, folded)
-    facts = build_facts(project, account, folded, params.largest_root_share)
-    with whole_folder(project.stage("publish")) as built:
-        _write_votes(verdicts, folded, built, facts)
-        _write_rows(folded, project, built, facts)
-        manifest = {**facts, "files": published_files(built)}
+    with spilling(project.spill / "publish") as folder, whole_folder(project.stage("publish")) as built:
+        aside = _fold_all(project, params, folder)
+        account = aside.totals.account() | {"code_digest": code_digest([__name__])}
+        facts = build_facts(project, account, aside.totals, params.largest_root_share)
+        contents = _write(aside, numbered(aside.totals.annotators, project), built, facts)
+        manifest = {**facts, "files": published_files(built, contents)}
         _gate(project, manifest, built, params)
         write_text(card(manifest), built / "README.md")
         write_json(manifest, built / "manifest.json")
@@ -70,38 +75,44 @@ def run(project: Project) -> str:
     return f"{summary('publish', account)}; {_told(account)}"
 
 
-def _verdicts(project: Project, params: Params) -> pl.DataFrame:
-    """Read the thin columns of what split kept, oriented, with side, purposes and whether each is folded."""
-    split = scan_table(project.needs(project.decisions("split"), "split")).filter(pl.col("drop_reason").is_null())
-    kept = split.select("comparison_id", "side").join(purposes(project), on="comparison_id", how="left")
-    thin = scan_comparisons(project).select(THIN).join(kept, on="comparison_id", how="inner").collect()
-    unknown = sorted(set(thin["license"].unique()) - set(params.licenses_strictest_last))
-    if unknown:
+@dataclass(frozen=True, slots=True)
+class _Aside:
+    """What waits to be written, in parts of the pairs: folded rows, their votes and their texts."""
+
+    rows: Spill
+    votes: Spill
+    texts: Spill
+    totals: Totals
+
+
+def _fold_all(project: Project, params: Params, folder: Path) -> _Aside:
+    parts = _parts_of_texts(project)
+    rows, votes, texts = (Spill(folder / name, "pair_id", parts) for name in ("rows", "votes", "texts"))
+    totals, places = Totals(folder / "roots", parts), [pl.Series([], dtype=pl.UInt32)]
+    kept = received(project, "split", (*THIN, PLACE), _BESIDE, folder / "received")
+    for _, part in divided(kept, folder / "verdicts", "pair_id", parts):
+        _refuse_unranked(part, params)
+        turned = oriented(part)
+        verdicts = turned.with_columns(deciding(turned, humans_decide=params.humans_decide))
+        folded = fold(verdicts.filter("folded"), majority=params.majority, licenses=params.licenses_strictest_last)
+        totals.add(verdicts, folded)
+        rows.add(folded)
+        votes.add(votes_of_rows(verdicts, folded))
+        places.append(verdicts.join(folded, left_on="comparison_id", right_on="text_id", how="semi")[PLACE])
+    put_texts_aside(project, pl.concat(places).sort(), texts)
+    return _Aside(rows, votes, texts, totals)
+
+
+def _parts_of_texts(project: Project) -> int:
+    """Return into how many parts the pairs are divided so that the texts of one fit into memory, unpacked."""
+    size = sum(shard.stat().st_size for shard in shards_of(project))
+    return max(parts_of(project), parts_for(size * _UNPACKED))
+
+
+def _refuse_unranked(verdicts: pl.DataFrame, params: Params) -> None:
+    if unknown := sorted(set(verdicts["license"].unique()) - set(params.licenses_strictest_last)):
         msg = f"params.yaml: publish.licenses_strictest_last does not rank {', '.join(unknown)}; give each its place"
         raise PairtrailError(msg)
-    verdicts = oriented(thin)
-    return verdicts.with_columns(deciding(verdicts, humans_decide=params.humans_decide))
-
-
-def _account(verdicts: pl.DataFrame, folded: pl.DataFrame) -> dict[str, Any]:
-    behind = folded.group_by("table").agg(pl.col("comparison_ids").list.len().sum())
-    counts = dict(zip(behind["table"], behind["comparison_ids"], strict=True))
-    passed_over = verdicts.height - int(verdicts["folded"].sum())
-    must_add_up(
-        "comparisons",
-        verdicts.height,
-        {"pairs": counts.get("pairs", 0), "ties": counts.get("ties", 0), "human_judged": passed_over},
-    )
-    rows = {side: tally(folded.filter(pl.col("side") == side), "table") for side in SIDES}
-    return {
-        "in": verdicts.height,
-        "kept": verdicts.height - passed_over,
-        "dropped": passed_over,
-        "dropped_by": {"human_judged": passed_over} if passed_over else {},
-        "folded_into": {"pairs": counts.get("pairs", 0), "ties": counts.get("ties", 0)},
-        "code_digest": code_digest([__name__]),
-        "rows": {side: {name: found.get(name, 0) for name in ("pairs", "ties")} for side, found in rows.items()},
-    }
 
 
 def _told(account: Mapping[str, Any]) -> str:
@@ -110,35 +121,32 @@ def _told(account: Mapping[str, Any]) -> str:
     )
 
 
-def _write_votes(verdicts: pl.DataFrame, folded: pl.DataFrame, built: Path, facts: Mapping[str, Any]) -> None:
-    """Write the votes of each side; annotators get numbers that hold in this build only, times become dates."""
-    build = digest_text(*verdicts["comparison_id"].sort())
-    voters = verdicts.select(pl.col("annotator").drop_nulls().unique())
-    voters = voters.sort(digest(pl.lit(build), pl.col("annotator"))).with_row_index("annotator_number", offset=1)
-    votes = (
-        verdicts.join(folded.select(*KEY, "table"), on=KEY, how="left")
-        .join(voters, on="annotator", how="left")
-        .with_columns(pl.col("annotator_number").cast(pl.Int64), created_on=pl.col("created_at").dt.date())
-        .sort(*KEY, "comparison_id")
-    )
+def _write(aside: _Aside, numbers: pl.DataFrame, built: Path, facts: Mapping[str, Any]) -> dict[str, str]:
+    """Write all tables of all sides, part after part; return the digests of their contents by file."""
+    contents = {f"{side}/{table}.parquet": ContentDigest() for side in SIDES for table in _TABLES}
+    with ExitStack() as stack:
+        tables = {
+            name: stack.enter_context(writing(built / name, _TABLES[Path(name).stem], footer(facts), content.add))
+            for name, content in contents.items()
+        }
+        for parts in zip(aside.rows.parts(), aside.votes.parts(), aside.texts.parts(), strict=False):
+            for name, rows in _shaped(*parts, numbers):
+                tables[name].add(rows)
+    told = {table: sum(tables[f"{side}/{table}.parquet"].rows for side in SIDES) for table in _TABLES}
+    must_add_up("published rows", aside.totals.height(), {name: told[name] for name in ("pairs", "ties")})
+    must_add_up("published votes", aside.totals.verdicts, {"votes": told["votes"]})
+    return {name: content.hexdigest() for name, content in contents.items()}
+
+
+def _shaped(
+    folded: pl.DataFrame, votes: pl.DataFrame, texts: pl.DataFrame, numbers: pl.DataFrame
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield the rows of one part, sorted, by the file in which they are published."""
+    told, cast = with_texts(folded, texts).sort(KEY), as_votes(votes, numbers)
     for side in SIDES:
-        rows = votes.filter(pl.col("side") == side).select(*dtypes(VOTES))
-        write_sorted([rows], built / side / "votes.parquet", VOTES, footer(facts))
-
-
-def _write_rows(folded: pl.DataFrame, project: Project, built: Path, facts: Mapping[str, Any]) -> None:
-    size = sum(path.stat().st_size for path in project.shards.glob("*.parquet"))
-    places = [(side, table) for side in SIDES for table in ("pairs", "ties")]
-    spills = {place: Spill(project.spill / "-".join(place), "pair_id", parts_for(size * 4)) for place in places}
-    written = 0
-    for rows in with_texts(folded, project):
-        for (side, table), spill in spills.items():
-            spill.add(rows.filter((pl.col("side") == side) & (pl.col("table") == table)))
-    for (side, table), spill in spills.items():
-        shape, schema = {"pairs": (as_pairs, PAIRS), "ties": (as_ties, TIES)}[table]
-        parts = (shape(part).sort(KEY) for part in spill.parts())
-        written += write_sorted(parts, built / side / f"{table}.parquet", schema, footer(facts))
-    must_add_up("published rows", folded.height, {"written": written})
+        yield f"{side}/pairs.parquet", as_pairs(told.filter(side=side, table="pairs"))
+        yield f"{side}/ties.parquet", as_ties(told.filter(side=side, table="ties"))
+        yield f"{side}/votes.parquet", cast.filter(side=side)
 
 
 def footer(facts: Mapping[str, Any]) -> dict[str, str]:

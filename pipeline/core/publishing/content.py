@@ -19,15 +19,30 @@ from pipeline.core.tables import ROW_GROUP
 _BILLION = 1_000_000_000
 
 
+class ContentDigest:
+    """The SHA-256 of a table's rows, in their order, a frame at a time."""
+
+    def __init__(self) -> None:
+        """Begin with no row."""
+        self._whole = sha256()
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Go on with the next rows."""
+        texts = framed(*(as_text(pl.col(name), dtype) for name, dtype in rows.schema.items()))
+        digests = rows.select(plh.CryptographicHashingNameSpace(texts).sha2_256().str.join(""))
+        self._whole.update(digests.item().encode())
+
+    def hexdigest(self) -> str:
+        """Return the digest of the rows so far."""
+        return self._whole.hexdigest()
+
+
 def content_digest(path: Path) -> str:
     """Return the SHA-256 of a Parquet file's rows, in file order."""
-    whole = sha256()
+    whole = ContentDigest()
     with parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=ROW_GROUP):
-            rows = pl.DataFrame(batch)
-            texts = framed(*(as_text(pl.col(name), dtype) for name, dtype in rows.schema.items()))
-            for digest in rows.select(plh.CryptographicHashingNameSpace(texts).sha2_256()).to_series():
-                whole.update(digest.encode())
+            whole.add(pl.DataFrame(batch))
     return whole.hexdigest()
 
 

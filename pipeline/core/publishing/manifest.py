@@ -13,21 +13,20 @@ from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import read_account
 from pipeline.core.params import read_yaml
 from pipeline.core.project import Project
-from pipeline.core.publishing.content import content_digest, file_digest
+from pipeline.core.publishing.content import file_digest
+from pipeline.core.publishing.totals import Totals
+from pipeline.core.receiving import batches, divided, parts_of
 from pipeline.core.sidecar.sidecars import SIDECAR, Source
 from pipeline.core.sidecar.sources import load_sources
-from pipeline.core.tables import scan_table
+from pipeline.core.tables import scan_table, spilling
 from pipeline.core.versions import Version, load_versions
 from schemas.dictionary import schema_digest
-from schemas.vocabulary import SIDES
 
 FORMAT = "pairtrail-manifest-1"
 STAGES = ("ingest", "validate", "dedupe", "split")
 
 
-def build_facts(
-    project: Project, account: Mapping[str, Any], folded: pl.DataFrame, largest_share: float
-) -> dict[str, Any]:
+def build_facts(project: Project, account: Mapping[str, Any], totals: Totals, largest_share: float) -> dict[str, Any]:
     """Gather everything that a build says about itself besides its files' digests."""
     params = read_yaml(project.params)
     sources = load_sources(project.raw)
@@ -44,12 +43,12 @@ def build_facts(
         "normalisation": NORMALISATION,
         "split": {name: params["split"][name] for name in ("epoch", "heldout", "validation")},
         "fold": {name: params["publish"][name] for name in ("humans_decide", "majority")},
-        "policies": _stated(load_versions(project.policy), folded["policy_version"]),
-        "rubrics": _stated(load_versions(project.rubric), folded["rubric_version"]),
+        "policies": _stated(load_versions(project.policy), totals.versions["policy_version"]),
+        "rubrics": _stated(load_versions(project.rubric), totals.versions["rubric_version"]),
         "sources": {source.name: _source(source, delivered) for source in sources},
         "schema_digest": schema_digest(),
         "code_digest": _code(accounts),
-        "large_roots": large_roots(folded, largest_share),
+        "large_roots": large_roots(totals, largest_share),
     }
 
 
@@ -58,8 +57,8 @@ def _code(accounts: Mapping[str, Mapping[str, Any]]) -> str:
     return sha256("".join(account["code_digest"] for account in accounts.values()).encode()).hexdigest()
 
 
-def _stated(versions: Mapping[str, Version], used: pl.Series) -> dict[str, dict[str, str]]:
-    present = sorted(set(used.unique()))
+def _stated(versions: Mapping[str, Version], used: set[str]) -> dict[str, dict[str, str]]:
+    present = sorted(used)
     if missing := [name for name in present if name not in versions]:
         msg = f"{', '.join(missing)}: a version that rows were judged under is no file any more; validate again"
         raise PairtrailError(msg)
@@ -87,29 +86,37 @@ def records_digests(project: Project) -> dict[str, str]:
     to test a guess about a record's text.
     """
     records = scan_table(project.needs(project.stage("ingest") / "records.parquet", "ingest"))
-    sorted_digests = pl.col("record_digest").sort().str.join("\n")
-    rows = records.group_by("source").agg(sorted_digests).collect().iter_rows()
-    return {source: sha256(digests.encode()).hexdigest() for source, digests in rows}
+    wholes: dict[str, Any] = {}
+    with spilling(project.spill / "records") as folder:
+        scan = batches(records.select("source", "record_digest"))
+        for _, part in divided(scan, folder, "record_digest", parts_of(project)):
+            lists = part.group_by("source").agg(pl.col("record_digest").sort().str.join("\n"))
+            for source, digests in lists.iter_rows():
+                separated = f"\n{digests}" if source in wholes else digests
+                wholes.setdefault(source, sha256()).update(separated.encode())
+    return {source: whole.hexdigest() for source, whole in wholes.items()}
 
 
-def large_roots(folded: pl.DataFrame, largest_share: float) -> list[dict[str, Any]]:
+def large_roots(totals: Totals, largest_share: float) -> list[dict[str, Any]]:
     """Name the roots that hold more than a share of all published rows: one opening may dominate a side.
 
     A held-out root goes unnamed: consumers read the manifest, and a root's id would let them test a guess.
     """
-    sizes = folded.group_by("root_id", "side").len("rows").filter(pl.col("rows") > largest_share * folded.height)
+    large = [sizes.filter(pl.col("rows") > largest_share * totals.height()) for sizes in totals.roots()]
+    if not large:
+        return []
     shown = pl.when(pl.col("side") != "heldout").then("root_id").alias("root_id")
-    return sizes.sort(["rows", "root_id"], descending=[True, False]).with_columns(shown).to_dicts()
+    return pl.concat(large).sort(["rows", "root_id"], descending=[True, False]).with_columns(shown).to_dicts()
 
 
-def published_files(built: Path) -> dict[str, dict[str, Any]]:
-    """Describe each published table: rows, bytes, digest of the file and of its content."""
-    found = {}
-    for path in sorted(path for side in SIDES for path in (built / side).glob("*.parquet")):
-        found[path.relative_to(built).as_posix()] = {
-            "rows": parquet.read_metadata(path).num_rows,
-            "bytes": path.stat().st_size,
-            "sha256": file_digest(path),
-            "content_sha256": content_digest(path),
+def published_files(built: Path, contents: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Describe each published table: rows, bytes, digest of the file and of its content (given by its name)."""
+    return {
+        name: {
+            "rows": parquet.read_metadata(built / name).num_rows,
+            "bytes": (built / name).stat().st_size,
+            "sha256": file_digest(built / name),
+            "content_sha256": content,
         }
-    return found
+        for name, content in sorted(contents.items())
+    }

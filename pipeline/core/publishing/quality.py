@@ -65,7 +65,7 @@ def _side(side: str, manifest: Mapping[str, Any], built: Path) -> Row:
         empty=pl.sum_horizontal((pl.col(name).str.strip_chars() == "").sum() for name in texts[1:]),
         equal=(pl.col("chosen") == pl.col("rejected")).sum(),
         minority=(pl.col("votes").struct.field("chosen") <= pl.col("votes").struct.field("rejected")).sum(),
-    ).collect()
+    ).collect(engine="streaming")
     files = manifest["files"]
     counts = {table: files[f"{side}/{table}.parquet"]["rows"] for table in ("pairs", "ties", "votes")}
     return {"side": side, **counts, **faults.to_dicts()[0]}
@@ -83,7 +83,7 @@ def _roots(built: Path) -> list[Row]:
 
 def _side_roots(folder: Path) -> pl.DataFrame:
     tables = [scan_table(folder / f"{table}.parquet").select("root_id") for table in ("pairs", "ties")]
-    return pl.concat(tables).unique().collect()
+    return pl.concat(tables).unique().collect(engine="streaming")
 
 
 def share(part: int, whole: int) -> float:

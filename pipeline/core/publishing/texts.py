@@ -1,35 +1,34 @@
 """Published rows: folded rows joined with the texts that they are about, in bounded batches."""
 
-from collections.abc import Iterator
-
 import polars as pl
 from pyarrow import parquet
 
+from pipeline.core.ingested import shards_of
 from pipeline.core.project import Project
-from pipeline.core.tables import ROW_GROUP
+from pipeline.core.tables import ROW_GROUP, Spill
 from schemas.columns import dtypes
 from schemas.published import PAIRS, TIES
 
-_TEXTS = ["comparison_id", "prompt", "response_a", "response_b", "response_a_id"]
+_TEXTS = ["comparison_id", "pair_id", "prompt", "response_a", "response_b", "response_a_id"]
 
 
-def with_texts(folded: pl.DataFrame, project: Project) -> Iterator[pl.DataFrame]:
-    """Yield each folded row once, with the texts of its least comparison; a and b in the order of the response ids.
-
-    Copies of a comparison have equal texts, so whichever shard holds one first will do.
-    """
-    waiting = folded.with_columns(pl.col("response_a_id").alias("lesser_id")).drop("response_a_id")
-    for shard in sorted(project.shards.glob("*.parquet")):
+def put_texts_aside(project: Project, places: pl.Series, texts: Spill) -> None:
+    """Read every shard once, and put aside the rows at `places` (among all shards' rows, sorted)."""
+    start = 0
+    for shard in shards_of(project):
         with parquet.ParquetFile(shard) as file:
             for batch in file.iter_batches(batch_size=ROW_GROUP, columns=_TEXTS):
-                texts = pl.DataFrame(batch)
-                rows = waiting.join(texts, left_on="text_id", right_on="comparison_id", how="inner")
-                if rows.height:
-                    waiting = waiting.join(rows.select("text_id"), on="text_id", how="anti")
-                    yield _turned(rows)
+                low, high = places.search_sorted(pl.Series([start, start + batch.num_rows], dtype=places.dtype))
+                if low < high:
+                    texts.add(pl.DataFrame(batch)[places.slice(low, high - low) - start])
+                start += batch.num_rows
 
 
-def _turned(rows: pl.DataFrame) -> pl.DataFrame:
+def with_texts(folded: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
+    """Give folded rows the texts of their least comparison; a and b in the order of the response ids."""
+    rows = folded.rename({"response_a_id": "lesser_id"}).join(
+        texts.drop("pair_id"), left_on="text_id", right_on="comparison_id", how="inner"
+    )
     swap = pl.col("response_a_id") != pl.col("lesser_id")
     return rows.with_columns(
         response_a=pl.when(swap).then("response_b").otherwise("response_a"),
