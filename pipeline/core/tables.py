@@ -160,7 +160,8 @@ def _write_parquet(frames: Iterable[pl.DataFrame], path: Path, types: Mapping[st
     rows = 0
     with parquet.ParquetWriter(path, target, compression="zstd") as writer:
         for frame in frames:
-            writer.write_table(_to_arrow(frame, target), row_group_size=ROW_GROUP)
+            rows_as_arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(target)
+            writer.write_table(rows_as_arrow, row_group_size=ROW_GROUP)
             rows += frame.height
     return rows
 
