@@ -110,12 +110,11 @@ def test_a_comparison_that_was_kept_and_is_no_more_stops_the_build(project: Buil
         project.run("dedupe")
 
 
-def test_an_account_of_ingest_that_names_more_than_its_shards_hold_stops_the_build(project: Built) -> None:
-    project.source("s", {"x.jsonl": lines(record())}).run("ingest")
-    account = project.account("ingest")
-    account["comparisons"]["kept"] = 2
-    project.counts("ingest").write_text(json.dumps(account), encoding="utf-8")
-    with pytest.raises(PairtrailError, match="ingest kept 2 comparisons, but 1 are found"):
+def test_a_shard_that_is_gone_stops_the_build(project: Built) -> None:
+    files = {"x.jsonl": lines(record()), "y.jsonl": lines(record(prompt="Gone?"))}
+    project.source("s", files).run("ingest")
+    next(project.shards.glob("*.parquet")).unlink()
+    with pytest.raises(PairtrailError, match="ingest kept 2 comparisons, but 1 are found; run `pairtrail ingest`"):
         project.run("validate")
 
 

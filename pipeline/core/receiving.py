@@ -7,7 +7,7 @@ import polars as pl
 from pyarrow import parquet
 
 from pipeline.core.errors import PairtrailError
-from pipeline.core.ingested import read_account, scan_comparisons, shards_of
+from pipeline.core.ingested import scan_comparisons, scan_occurrences, shards_of
 from pipeline.core.project import Project
 from pipeline.core.tables import Spill, parts_for, scan_table
 
@@ -19,6 +19,11 @@ _BATCH = 131_072
 def parts_of(project: Project) -> int:
     """Return into how many parts the comparisons are divided, texts aside."""
     return parts_for(_ROW_BYTES * sum(parquet.read_metadata(shard).num_rows for shard in shards_of(project)))
+
+
+def await_stage(project: Project, after: str) -> None:
+    """Refuse to begin before the stage `after` has run."""
+    project.needs(project.shards if after == "ingest" else project.decisions(after), after)
 
 
 def received(
@@ -35,10 +40,17 @@ def received(
     for part in parts:
         count += part.height
         yield part
-    account = read_account(project, after)
-    if count != (kept := (account["comparisons"] if after == "ingest" else account)["kept"]):
+    if count != (kept := _number_kept(project, after)):
         msg = f"{after} kept {kept:,} comparisons, but {count:,} are found; run `pairtrail {after}` and the rest again"
         raise PairtrailError(msg)
+
+
+def _number_kept(project: Project, after: str) -> int:
+    if after == "ingest":
+        kept = scan_occurrences(project).filter(pl.col("canonical") & (pl.col("part") == "verdict"))
+    else:
+        kept = scan_table(project.decisions(after)).filter(pl.col("drop_reason").is_null())
+    return int(kept.select(pl.len()).collect(engine="streaming").item())
 
 
 def batches(scan: pl.LazyFrame) -> Iterator[pl.DataFrame]:

@@ -12,7 +12,7 @@ from pipeline.core.accounts import added, of_decisions, summary
 from pipeline.core.closure import code_digest
 from pipeline.core.params import section
 from pipeline.core.project import Project
-from pipeline.core.receiving import divided, parts_of, received
+from pipeline.core.receiving import await_stage, divided, parts_of, received
 from pipeline.core.references import BESIDE, References, beside, read_references
 from pipeline.core.tables import Spill, spilling, whole_folder, write_json, write_sorted
 from schemas.columns import dtypes
@@ -35,6 +35,8 @@ def run_stage(stage: ModuleType, project: Project) -> str:
     """Run one deciding stage on a project, a part of the comparisons at a time; return its summary line."""
     contract: Contract = stage.CONTRACT
     params = section(stage.Params, contract.name, project.params)
+    for stage_before in (*(BESIDE[name] for name in contract.references if name in BESIDE), contract.after):
+        await_stage(project, stage_before)
     references = read_references(contract.references, project)
     with spilling(project.spill / contract.name) as folder, whole_folder(project.stage(contract.name)) as built:
         decisions = Spill(folder / "decisions", "comparison_id", parts_of(project))

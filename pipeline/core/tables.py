@@ -70,10 +70,8 @@ class TableWriter:
     def _write(self) -> None:
         """Check and write the first of the rows that wait: what is checked is what is written."""
         waiting = arrow.concat_tables(self._held)
-        group, self._held = (
-            waiting.slice(0, ROW_GROUP).cast(self._file.schema).combine_chunks(),
-            [waiting.slice(ROW_GROUP)],
-        )
+        self._held = [waiting.slice(ROW_GROUP)]
+        group = waiting.slice(0, ROW_GROUP).cast(self._file.schema).combine_chunks()
         rows = pl.DataFrame(pl.from_arrow(group))
         _checked(rows, self._schema, self._path)
         self._file.write_table(group, row_group_size=ROW_GROUP)

@@ -51,12 +51,12 @@ def _by_id(project: Project, wanted: str) -> tuple[str, pl.DataFrame]:
     if found.height:
         return "comparison", found
     shards = pl.scan_parquet(shards_of(project), glob=False).select(_KINDS) if shards_of(project) else _NOTHING.lazy()
-    hits = shards.filter(pl.any_horizontal(pl.col(kind) == wanted for kind in _KINDS)).collect(engine="streaming")
+    hits = shards.filter((pl.col("pair_id") == wanted) | (pl.col("prompt_id") == wanted)).collect(engine="streaming")
     if hits.is_empty():
         msg = f"no comparison, pair or prompt of this build has the id {wanted}; is it from another release or key?"
         raise PairtrailError(msg)
-    kind = next(kind for kind in _KINDS if (hits[kind] == wanted).any())
-    return kind.removesuffix("_id"), _comparisons(project, hits["comparison_id"].to_list())
+    kind = "pair" if (hits["pair_id"] == wanted).any() else "prompt"
+    return kind, _comparisons(project, hits["comparison_id"].to_list())
 
 
 def _comparisons(project: Project, ids: list[str]) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from pipeline.core.publishing.quality import Limits, aggregates, rules
 from pipeline.core.publishing.texts import as_pairs, as_ties, put_texts_aside, with_texts
 from pipeline.core.publishing.totals import Totals
 from pipeline.core.publishing.votes import as_votes, numbered, votes_of_rows
-from pipeline.core.receiving import divided, parts_of, received
+from pipeline.core.receiving import await_stage, divided, parts_of, received
 from pipeline.core.tables import Spill, parts_for, spilling, whole_folder, write_json, write_text, writing
 from schemas.published import PAIRS, TIES, VOTES
 from schemas.vocabulary import SIDES
@@ -62,6 +63,7 @@ class Params:
 def run(project: Project) -> str:
     """Publish the dataset, a part of the pairs at a time; return the summary line."""
     params = section(Params, "publish", project.params)
+    await_stage(project, "split")
     with spilling(project.spill / "publish") as folder, whole_folder(project.stage("publish")) as built:
         aside = _fold_all(project, params, folder)
         account = aside.totals.account() | {"code_digest": code_digest([__name__])}
@@ -124,14 +126,15 @@ def _told(account: Mapping[str, Any]) -> str:
 def _write(aside: _Aside, numbers: pl.DataFrame, built: Path, facts: Mapping[str, Any]) -> dict[str, str]:
     """Write all tables of all sides, part after part; return the digests of their contents by file."""
     contents = {f"{side}/{table}.parquet": ContentDigest() for side in SIDES for table in _TABLES}
-    with ExitStack() as stack:
+    with ExitStack() as stack, ThreadPoolExecutor(max_workers=2) as threads:
         tables = {
             name: stack.enter_context(writing(built / name, _TABLES[Path(name).stem], footer(facts), content.add))
             for name, content in contents.items()
         }
         for parts in zip(aside.rows.parts(), aside.votes.parts(), aside.texts.parts(), strict=False):
-            for name, rows in _shaped(*parts, numbers):
-                tables[name].add(rows)
+            # Each file has one thread at a time and its rows in order; compression and digests run side by side.
+            for task in [threads.submit(tables[name].add, rows) for name, rows in _shaped(*parts, numbers)]:
+                task.result()
     told = {table: sum(tables[f"{side}/{table}.parquet"].rows for side in SIDES) for table in _TABLES}
     must_add_up("published rows", aside.totals.height(), {name: told[name] for name in ("pairs", "ties")})
     must_add_up("published votes", aside.totals.verdicts, {"votes": told["votes"]})
