@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pipeline.core import receiving, tables
+from pipeline.core import receiving, spill
 from pipeline.core.accounts import added, of_decisions
 from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
@@ -71,7 +71,7 @@ def test_the_number_of_parts_changes_no_byte(
 ) -> None:
     for module in (receiving, publish):
         monkeypatch.setattr(module, "parts_for", lambda _: parts)
-    monkeypatch.setattr(tables, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(spill, "_BLOCK_BYTES", block)
     monkeypatch.setattr(receiving, "_BATCH", 50)
     assert outputs(ingested.run(*AFTER_INGEST)) == whole
     assert not ingested.spill.exists() or not list(ingested.spill.iterdir())

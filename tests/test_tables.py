@@ -14,11 +14,10 @@ from pyarrow import parquet
 
 from pipeline.core.errors import PairtrailError
 from pipeline.core.publishing.content import file_digest
+from pipeline.core.spill import Spill, parts_for
 from pipeline.core.tables import (
     ROW_GROUP,
-    Spill,
     arrow_schema,
-    parts_for,
     whole_folder,
     write_json,
     write_sorted,
@@ -242,7 +241,7 @@ def hashed(count: int) -> pl.DataFrame:
 def test_parts_give_the_file_that_one_sort_gives(
     parts: int, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.core.tables._BLOCK_BYTES", block)
+    monkeypatch.setattr("pipeline.core.spill._BLOCK_BYTES", block)
     frame = hashed(1_000)
     spill = Spill(tmp_path / "spill", "comparison_id", parts)
     for piece in cut(frame, 300):

@@ -11,7 +11,8 @@ from pipeline.core.mapping.candidates import PARTS, Batch
 from pipeline.core.mapping.identify import identify
 from pipeline.core.raw.bytestream import is_compressed
 from pipeline.core.sidecar.sidecars import Source
-from pipeline.core.tables import Spill, parts_for, write_sorted
+from pipeline.core.spill import Spill, parts_for
+from pipeline.core.tables import write_sorted
 from schemas.comparisons import COMPARISONS
 
 # What compressed logs, and rows of Parquet, may unpack to.

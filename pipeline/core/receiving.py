@@ -9,7 +9,8 @@ from pyarrow import parquet
 from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import scan_comparisons, scan_occurrences, shards_of
 from pipeline.core.project import Project
-from pipeline.core.tables import Spill, parts_for, scan_table
+from pipeline.core.spill import Spill, parts_for
+from pipeline.core.tables import scan_table
 
 # What a row without texts takes in memory, copies that a step makes of it aside.
 _ROW_BYTES = 640

@@ -13,7 +13,7 @@ from pipeline.core.ingested import scan_occurrences
 from pipeline.core.project import Project
 from pipeline.core.receiving import batches, divided, parts_of
 from pipeline.core.sidecar.sources import load_sources
-from pipeline.core.tables import spilling
+from pipeline.core.spill import spilling
 from pipeline.core.versions import load_versions
 
 References = dict[str, pl.LazyFrame]

@@ -14,7 +14,8 @@ from pipeline.core.params import section
 from pipeline.core.project import Project
 from pipeline.core.receiving import await_stage, divided, parts_of, received
 from pipeline.core.references import BESIDE, References, beside, read_references
-from pipeline.core.tables import Spill, spilling, whole_folder, write_json, write_sorted
+from pipeline.core.spill import Spill, spilling
+from pipeline.core.tables import whole_folder, write_json, write_sorted
 from schemas.columns import dtypes
 
 

@@ -12,10 +12,11 @@ from pipeline.core.accounts import must_add_up
 from pipeline.core.errors import PairtrailError
 from pipeline.core.exporting.place import RECEIPT, RECEIPT_FORMAT, place_for
 from pipeline.core.exporting.published import Reading, published_tables
+from pipeline.core.exporting.rows import write_rows
 from pipeline.core.exporting.tasks import Options, Task, named_split
 from pipeline.core.project import Project
 from pipeline.core.publishing.content import file_digest
-from pipeline.core.tables import scan_table, whole_folder, write_json, write_rows, write_text
+from pipeline.core.tables import scan_table, whole_folder, write_json, write_text
 from pipeline.exporters import Exporter, exporter_for
 from schemas.vocabulary import SIDES
 

@@ -29,7 +29,8 @@ from pipeline.core.raw.rawfiles import Limits, RawBatch, read_batches
 from pipeline.core.reuse import Before, before, inputs_of, write_files
 from pipeline.core.sidecar.sidecars import Format, Source
 from pipeline.core.sidecar.sources import load_sources
-from pipeline.core.tables import Spill, parts_for, scan_table, spilling, whole_folder, write_json, write_table
+from pipeline.core.spill import Spill, parts_for, spilling
+from pipeline.core.tables import scan_table, whole_folder, write_json, write_table
 from schemas.columns import dtypes
 from schemas.ingested import OUTCOMES, QUARANTINE, RECORDS
 

@@ -26,7 +26,8 @@ from pipeline.core.publishing.texts import as_pairs, as_ties, put_texts_aside, w
 from pipeline.core.publishing.totals import Totals
 from pipeline.core.publishing.votes import as_votes, numbered, votes_of_rows
 from pipeline.core.receiving import await_stage, divided, parts_of, received
-from pipeline.core.tables import Spill, parts_for, spilling, whole_folder, write_json, write_text, writing
+from pipeline.core.spill import Spill, parts_for, spilling
+from pipeline.core.tables import whole_folder, write_json, write_text, writing
 from schemas.published import PAIRS, TIES, VOTES
 from schemas.vocabulary import SIDES
 

@@ -15,7 +15,7 @@ from pipeline.core.digests import digest_text
 from pipeline.core.mapping.candidates import CANDIDATES, RECORDS, Batch, RawFile
 from pipeline.core.mapping.sides import SideRecord
 from pipeline.core.mapping.verdicts import Fills, NoVerdict, Seen, Verdict, candidates_of, outcomes, seen_in
-from pipeline.core.tables import parts_for
+from pipeline.core.spill import parts_for
 
 Key = tuple[str | None, ...]
 """What the records of a group have in common."""

@@ -18,7 +18,8 @@ from pipeline.core.publishing.totals import Totals
 from pipeline.core.receiving import batches, divided, parts_of
 from pipeline.core.sidecar.sidecars import SIDECAR, Source
 from pipeline.core.sidecar.sources import load_sources
-from pipeline.core.tables import scan_table, spilling
+from pipeline.core.spill import spilling
+from pipeline.core.tables import scan_table
 from pipeline.core.versions import Version, load_versions
 from schemas.dictionary import schema_digest
 

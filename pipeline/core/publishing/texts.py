@@ -5,7 +5,8 @@ from pyarrow import parquet
 
 from pipeline.core.ingested import shards_of
 from pipeline.core.project import Project
-from pipeline.core.tables import ROW_GROUP, Spill
+from pipeline.core.spill import Spill
+from pipeline.core.tables import ROW_GROUP
 from schemas.columns import dtypes
 from schemas.published import PAIRS, TIES
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.core.accounts import must_add_up
-from pipeline.core.tables import Spill
+from pipeline.core.spill import Spill
 from schemas.vocabulary import SIDES
 
 _TABLES = ("pairs", "ties")
