@@ -23,11 +23,7 @@ from bench.measuring import Measured, measured
 
 STAGES = ("ingest", "validate", "dedupe", "split", "publish")
 ROOT = Path(__file__).resolve().parents[1]
-COMMAND = [
-    sys.executable,
-    "-c",
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from pipeline.cli import main; main()",
-]
+COMMAND = [sys.executable, "-c", "from pipeline.cli import main; main()"]
 FILES = 100
 HEAD = "| {} | seconds | processor s | peak MiB | of the floor | what it said |\n|---|---:|---:|---:|---:|---|"
 
