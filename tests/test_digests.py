@@ -9,7 +9,15 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.digests import digest, digest_text, keyed_digest, keyed_digest_bytes, keyed_digest_text, normalise
+from pipeline.core.digests import (
+    digest,
+    digest_text,
+    keyed_digest,
+    keyed_digest_bytes,
+    keyed_digest_text,
+    keyed_digests,
+    normalise,
+)
 from pipeline.core.mapping.identify import pair_id, prompt_ids, response_id
 from schemas.columns import MESSAGES
 
@@ -112,3 +120,8 @@ def test_responses_keep_their_indentation_and_their_squares() -> None:
     assert one(" x ") == one("x")
     assert one("x\u00b2") != one("x2")
     assert one("a\n  b") != one("a\n b")
+
+
+@given(st.lists(st.binary(max_size=9) | st.text(max_size=9).map(str.encode), max_size=6))
+def test_many_records_are_digested_as_one_is(raws: list[bytes]) -> None:
+    assert keyed_digests(KEY, raws) == [hmac.new(KEY.encode(), raw, "sha256").hexdigest()[:32] for raw in raws]

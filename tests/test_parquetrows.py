@@ -35,7 +35,7 @@ def digest(raw: bytes) -> str:
 
 def read(folder: Path, raw: bytes, limits: Limits | None = None) -> RawBatch:
     (folder / "raw").write_bytes(raw)
-    (batch,) = read_batches(folder / "raw", "parquet", digest, limits or Limits())
+    (batch,) = read_batches(folder / "raw", "parquet", lambda raws: [digest(raw) for raw in raws], limits or Limits())
     return batch
 
 

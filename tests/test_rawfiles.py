@@ -28,6 +28,10 @@ def digest(raw: bytes) -> str:
     return sha256(raw).hexdigest()
 
 
+def digests(raws: list[bytes]) -> list[str]:
+    return [digest(raw) for raw in raws]
+
+
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., RawBatch]:
     """Write bytes to a file and read it; all batches as one."""
@@ -36,7 +40,7 @@ def read(tmp_path: Path) -> Callable[..., RawBatch]:
         path = tmp_path / "raw"
         path.write_bytes(raw)
         whole = RawBatch()
-        for batch in read_batches(path, declared, digest, limits or Limits()):
+        for batch in read_batches(path, declared, digests, limits or Limits()):
             whole.rows.extend(batch.rows)
             whole.digests.extend(batch.digests)
             whole.values.extend(batch.values)
@@ -206,8 +210,8 @@ def test_digests_are_of_the_bytes_without_white_space(read: Read) -> None:
 def test_batches_are_bounded_in_records_and_in_bytes(tmp_path: Path) -> None:
     path = tmp_path / "raw"
     path.write_bytes(b'{"n": 1}\n' * 25)
-    by_records = list(read_batches(path, "json", digest, Limits(batch_records=10)))
-    by_bytes = list(read_batches(path, "json", digest, Limits(batch_bytes=80)))
+    by_records = list(read_batches(path, "json", digests, Limits(batch_records=10)))
+    by_bytes = list(read_batches(path, "json", digests, Limits(batch_bytes=80)))
     assert [len(batch.rows) for batch in by_records] == [len(batch.rows) for batch in by_bytes] == [10, 10, 5]
 
 
@@ -229,7 +233,7 @@ def test_an_archive_bomb_is_one_record_and_fills_no_memory(
     path = tmp_path / "raw"
     path.write_bytes(PACKED[pack]((b'[{"a": 1},{' if declared == "json" else b"a\n1\n") + filler * size))
     tracemalloc.start()
-    found = [judged(batch) for batch in read_batches(path, declared, digest, Limits(record_bytes=2**17))]
+    found = [judged(batch) for batch in read_batches(path, declared, digests, Limits(record_bytes=2**17))]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found == [[{"a": 1 if declared == "json" else "1"}, "record_too_large"]]
@@ -243,7 +247,7 @@ def test_a_compressed_parquet_file_is_unpacked_up_to_a_limit(read: Read, monkeyp
 
 def test_what_is_not_there_and_what_is_not_known_are_the_users_to_mend(tmp_path: Path) -> None:
     with pytest.raises(PairtrailError, match="cannot be read"):
-        list(read_batches(tmp_path / "none", "json", digest))
+        list(read_batches(tmp_path / "none", "json", digests))
     (tmp_path / "raw").write_bytes(LINES)
     with pytest.raises(PairtrailError, match="json, csv, tsv, parquet"):
-        list(read_batches(tmp_path / "raw", "xml", digest))  # type: ignore[arg-type]
+        list(read_batches(tmp_path / "raw", "xml", digests))  # type: ignore[arg-type]

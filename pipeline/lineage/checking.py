@@ -189,8 +189,8 @@ def _first_records(files: list[Path], declared: Format) -> list[dict[str, Any]]:
     return list(islice((value for value in values if value is not None), _LOOKED_AT))
 
 
-def _no_digest(raw: bytes) -> str:  # noqa: ARG001
-    return ""
+def _no_digest(raws: list[bytes]) -> list[str]:
+    return [""] * len(raws)
 
 
 def _absent(records: list[dict[str, Any]], path: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from pipeline.adapters import adapter_for
 from pipeline.core.accounts import must_add_up, tally, tally_by
 from pipeline.core.closure import code_digest
 from pipeline.core.deliveries import Delivered, outcomes_of, write_occurrences
-from pipeline.core.digests import keyed_digest_bytes
+from pipeline.core.digests import keyed_digests
 from pipeline.core.errors import PairtrailError
 from pipeline.core.filing import FileAccount, Filer
 from pipeline.core.keys import load_key
@@ -84,7 +84,7 @@ def _build(project: Project, shards: Path) -> _Build:
     limits = Limits(record_bytes=params.record_bytes, depth=params.record_depth)
 
     def batches(path: Path, declared: Format) -> Iterator[RawBatch]:
-        return read_batches(path, declared, lambda raw: keyed_digest_bytes(key, raw), limits)
+        return read_batches(path, declared, partial(keyed_digests, key), limits)
 
     spill = project.spill / "ingest"
     return _Build({source.name: source for source in sources}, Reading(batches, spill), Filer(key, shards, spill))

@@ -23,9 +23,12 @@ def messages_column(values: list[Any], spec: Messages) -> tuple[pl.Series, Found
     """Read raw message lists; a list of anything but messages is `wrong_type`, a strange role `unknown_role`."""
     wrong = [value is not None and not _is_messages(value, spec) for value in values]
     lists = [None if bad or value is None else value for value, bad in zip(values, wrong, strict=True)]
-    names = spec.roles or {}
-    roles = [[names.get(message[spec.role], message[spec.role]) for message in value or []] for value in lists]
-    strange = [not set(found) <= set(ROLES) for found in roles]
+    role, names = spec.role, spec.roles
+    roles = [[message[role] for message in value or ()] for value in lists]
+    if names:
+        roles = [[names.get(said, said) for said in found] for found in roles]
+    known = set(ROLES)
+    strange = [not known.issuperset(found) for found in roles]
     column = _regrouped(lists, roles, spec.content)
     if any(strange):
         column = pl.select(pl.when(~pl.lit(pl.Series(strange))).then(pl.lit(column)).alias("prompt")).to_series()

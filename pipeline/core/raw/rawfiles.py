@@ -18,6 +18,8 @@ from pipeline.core.raw.delimited import csv_decoder, csv_fields, csv_records
 from pipeline.core.raw.splitting import BEGINNING, SPACE, Slice, json_array, json_lines
 
 Declared = Literal["json", "csv", "tsv", "parquet"]
+Digest = Callable[[list[bytes]], list[str]]
+"""The digests of raw records, many at a time."""
 Record = tuple[int, bytes, dict[str, Any] | None, str | None]
 
 _BOM = b"\xef\xbb\xbf"
@@ -25,6 +27,9 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 # A CSV's first column may be called PAR1; in a Parquet file no text follows.
 _PARQUET = re.compile(rb"PAR1(?![ -~\t\r\n])")
 _DELIMITERS = {"csv": b",", "tsv": b"\t"}
+# Digested at once: enough for the call to be cheap, few enough to be held beside what was decoded.
+_DIGESTED = 500
+_SOLID = re.compile(rb"[^ \t\r\n]")
 # What makes a text no JSON at all, rather than JSON that cannot be used.
 _NO_JSON = {"invalid_utf8", "broken_json", "too_deep"}
 # A compressed Parquet file is unpacked to disk, as it is read from its end.
@@ -61,9 +66,7 @@ def _is_none(reason: str | None) -> bool:
     return reason is None
 
 
-def read_batches(
-    path: Path, declared: Declared, digest: Callable[[bytes], str], limits: Limits = Limits()
-) -> Iterator[RawBatch]:
+def read_batches(path: Path, declared: Declared, digest: Digest, limits: Limits = Limits()) -> Iterator[RawBatch]:
     """Yield a raw file's records, decompressed and decoded, in batches of bounded size; at least one record.
 
     A record's number is its line (JSON lines), its place from 1 (JSON array, Parquet) or its place after the header
@@ -82,7 +85,7 @@ def read_batches(
         raise PairtrailError(msg) from error
 
 
-def _batches(records: Iterator[Record], digest: Callable[[bytes], str], limits: Limits) -> Iterator[RawBatch]:
+def _batches(records: Iterator[Record], digest: Digest, limits: Limits) -> Iterator[RawBatch]:
     while True:
         with _uncollected():
             batch = _batch(records, digest, limits)
@@ -91,16 +94,21 @@ def _batches(records: Iterator[Record], digest: Callable[[bytes], str], limits: 
         yield batch
 
 
-def _batch(records: Iterator[Record], digest: Callable[[bytes], str], limits: Limits) -> RawBatch:
+def _batch(records: Iterator[Record], digest: Digest, limits: Limits) -> RawBatch:
     batch, size = RawBatch(), 0
+    waiting: list[bytes] = []
     for row, raw, value, reason in records:
         batch.rows.append(row)
-        batch.digests.append(digest(raw))
+        waiting.append(raw)
         batch.values.append(value)
         batch.reasons.append(reason)
         size += len(raw)
+        if len(waiting) >= _DIGESTED:
+            batch.digests.extend(digest(waiting))
+            waiting.clear()
         if len(batch.rows) >= limits.batch_records or size >= limits.batch_bytes:
             break
+    batch.digests.extend(digest(waiting))
     return batch
 
 
@@ -156,15 +164,18 @@ def _decoded(slices: Iterator[Slice], decode: Decode) -> Iterator[Record]:
 def _json_slices(stream: ByteStream, decode: Decode, limit: int) -> Iterator[Slice]:
     """Tell an array, lines, and one object written over many lines apart, by as much as one record may take."""
     head = stream.peek(limit + 1)
-    body = head.strip(SPACE)
-    first, _, rest = body.partition(b"\n")
-    first_is_whole = bool(rest) and decode(first.strip(SPACE))[1] not in _NO_JSON
+    body = head.lstrip(SPACE)
+    end = body.find(b"\n")
+    several = end >= 0 and bool(_SOLID.search(body, end))
+    first_is_whole = several and decode(body[:end].strip(SPACE))[1] not in _NO_JSON
     if body.startswith(b"[") and not first_is_whole:
         stream.drop(head.index(b"[") + 1)
         return json_array(stream, limit)
     ended = len(head) <= limit and not stream.broken
-    if body.startswith(b"{") and rest and ended and not first_is_whole and decode(body)[1] not in _NO_JSON:
-        return iter([(1, body, None)])
+    if body.startswith(b"{") and several and ended and not first_is_whole:
+        alone = body.strip(SPACE)
+        if decode(alone)[1] not in _NO_JSON:
+            return iter([(1, alone, None)])
     return json_lines(stream, limit)
 
 
