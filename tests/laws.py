@@ -68,6 +68,7 @@ rows = st.fixed_dictionaries(
         "strength": st.sampled_from([None, 0.0, 0.5, 1.0, 1.5, -1.0]),
         "presented_order": st.sampled_from(["ab", "ba", None]),
         "annotator": st.sampled_from(["ann", "bob", None]),
+        "annotator_kind": st.sampled_from(["human", "human", "model"]),
         "policy_version": st.sampled_from(["p-1", "p-1", "p-0", "p-9", None]),
         "rubric_version": st.sampled_from(["r-1", "r-1", "r-0", "r-9", None]),
         "license": st.sampled_from(["MIT", "MIT", "GPL-3.0-only"]),

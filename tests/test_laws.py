@@ -111,7 +111,7 @@ def sound_rows() -> Case:
     }
     ann = [("ann", said) for said in ("a", "a", "a", "b", "tie", "both_bad")]
     rows = [*ann, ("bob", "a"), ("bob", "b"), (None, "a"), (None, "b")]
-    named = [{**base, "annotator": who, "preference": said} for who, said in rows]
+    named = [{**base, "annotator": who, "annotator_kind": "human", "preference": said} for who, said in rows]
     return case([{**row, "root_id": f"{place // 4:032x}"} for place, row in enumerate(named)])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.core.accounts import tally
+from pipeline.core.digests import framed
 from pipeline.core.ingested import copies_elsewhere
 from pipeline.core.tables import write_sorted
 from schemas.columns import dtypes
@@ -59,7 +60,11 @@ def occurrences_of(verdicts: pl.DataFrame) -> pl.DataFrame:
     It is not the least (file, row): copies may differ outside the verdict (a category, say), and which one is read
     must not hang on file names or row order.
     """
-    ordered = verdicts.sort("comparison_id", "record_digest", "source_file", "source_row")
+    place = pl.element().struct.field
+    drawn = pl.col("sides").list.eval(framed(place("file"), place("row").cast(pl.String), place("digest")))
+    # One record may deliver a comparison more than once, beside other records: these tell the deliveries apart.
+    listed = verdicts.with_columns(drawn=drawn.list.sort().list.join(""))
+    ordered = listed.sort("comparison_id", "record_digest", "source_file", "source_row", "drawn")
     delivery = pl.int_range(pl.len(), dtype=pl.Int64).over("comparison_id")
     numbered = ordered.with_columns(delivery=delivery, part=pl.lit("verdict")).with_columns(
         canonical=pl.col("delivery") == 0

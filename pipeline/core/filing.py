@@ -17,6 +17,8 @@ from schemas.comparisons import COMPARISONS
 
 # What compressed logs, and rows of Parquet, may unpack to.
 _UNPACKED = 6
+_HELD_BYTES = 256 * 2**20
+_FEWEST_PARTS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,46 @@ class Filer:
     def file(self, source: Source, path: Path, batches: Iterator[Batch]) -> FileAccount:
         """Write a raw file's shard (none where it gives no comparison); return its account."""
         name = shard_name(source.relative(path))
-        spill = Spill(self.spill / name, "comparison_id", parts_for(unpacked_size(path)))
+        aside = _Aside(self.spill / name, unpacked_size(path))
         tables: tuple[list[pl.DataFrame], ...] = ([], [], [])
         for batch in batches:
             good, bad = _parted(batch)
             identified = identify(good, source, self.key).with_columns(good["record_digest"])
-            spill.add(identified.drop("event", "sides", "fan_out"))
+            aside.add(identified.drop("event", "sides", "fan_out"))
             thin = identified.select("source_row", "record_digest", "comparison_id", "event", "sides")
             for table, frame in zip(tables, (batch.records, bad, thin), strict=True):
                 table.append(frame)
-        _write_shard(spill, self.shards / name)
+        _write_shard(aside, self.shards / name)
         place = {"source": pl.lit(source.name), "source_file": pl.lit(source.relative(path))}
         return FileAccount(*(pl.concat(frames).with_columns(**place) for frames in tables))
+
+
+class _Aside:
+    """The comparisons of one file: in memory while they are few, in parts on disk as soon as they are many.
+
+    How many they will be is not known before: one record may give thousands, and each repeats its prompt.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        """Expect a file of about `size` bytes of text."""
+        self._folder, self._parts = folder, parts_for(size)
+        self._held: list[pl.DataFrame] = []
+        self._bytes = 0
+        self._spill: Spill | None = None
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Put rows aside."""
+        self._held.append(frame)
+        self._bytes += int(frame.estimated_size())
+        if self._bytes > _HELD_BYTES or self._parts > 1:
+            self._spill = self._spill or Spill(self._folder, "comparison_id", max(self._parts, _FEWEST_PARTS))
+            for held in self._held:
+                self._spill.add(held)
+            self._held = []
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """Yield the rows in parts that follow each other by id; unsorted inside."""
+        return self._spill.parts() if self._spill else iter([pl.concat(self._held)])
 
 
 def unpacked_size(path: Path) -> int:
@@ -80,9 +110,9 @@ def _parted(batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame]:
     return good, pl.concat([whole.select(columns), batch.candidates.select(columns).filter(~fit)])
 
 
-def _write_shard(spill: Spill, path: Path) -> None:
+def _write_shard(aside: "_Aside", path: Path) -> None:
     """Write each comparison of a file once: of equal ids the row with the least record digest."""
     keys = ["comparison_id", "record_digest", "source_row"]
-    parts = (part.sort(keys).unique("comparison_id", keep="first", maintain_order=True) for part in spill.parts())
+    parts = (part.sort(keys).unique("comparison_id", keep="first", maintain_order=True) for part in aside.parts())
     if not write_sorted(parts, path, COMPARISONS):
         path.unlink()

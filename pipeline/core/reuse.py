@@ -20,6 +20,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.core.digests import keyed_digest_text
+from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import shard_name
 from pipeline.core.mapping.candidates import PARTS
 from pipeline.core.mapping.sides import side_files
@@ -59,6 +60,14 @@ def _raw_files(source: Source) -> list[Path]:
 
 
 def _keyed(path: Path, key: str) -> str:
+    try:
+        return _keyed_content(path, key)
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror}); check that it is there, whole, and may be read"
+        raise PairtrailError(msg) from error
+
+
+def _keyed_content(path: Path, key: str) -> str:
     with path.open("rb") as file:
         return file_digest(file, lambda: hmac.new(key.encode(), digestmod="sha256")).hexdigest()
 

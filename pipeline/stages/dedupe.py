@@ -29,6 +29,7 @@ CONTRACT = Contract(
         "preference",
         "presented_order",
         "annotator",
+        "annotator_kind",
         "policy_version",
         "rubric_version",
         "created_at",
@@ -38,7 +39,7 @@ CONTRACT = Contract(
     parted_by=("pair_id", "annotator"),
 )
 
-_SAME = ["annotator", "pair_id", "policy_version", "rubric_version", "shown_first", "purposes"]
+_SAME = ["annotator", "annotator_kind", "pair_id", "policy_version", "rubric_version", "shown_first", "purposes"]
 
 
 @dataclass(frozen=True, slots=True)

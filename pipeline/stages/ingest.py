@@ -6,8 +6,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache, partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import polars as pl
@@ -27,7 +29,7 @@ from pipeline.core.progress import track
 from pipeline.core.project import Project
 from pipeline.core.raw.rawfiles import Limits, RawBatch, read_batches
 from pipeline.core.reuse import Before, before, inputs_of, write_files
-from pipeline.core.sidecar.sidecars import Format, Source
+from pipeline.core.sidecar.sidecars import Format, Group, Source
 from pipeline.core.sidecar.sources import load_sources
 from pipeline.core.spill import Spill, parts_for, spilling
 from pipeline.core.tables import scan_table, whole_folder, write_json, write_table
@@ -61,18 +63,29 @@ class Params:
 class _Build:
     """What every file of one run is ingested with."""
 
-    sources: dict[str, Source]
+    sources: list[Source]
+    places: dict[str, tuple[Source, Group | None]]
+    """By raw file: its source, and the group that it is read by (None for a side file)."""
     reading: Reading
     filer: Filer
 
     def ingest(self, name: str) -> FileAccount:
         """Ingest one raw file, named relative to data/raw."""
-        source = self.sources[name.partition("/")[0]]
+        source, group = self.places[name]
         path = source.folder.parent / name
-        if path in side_files(source):
+        if group is None:
             return self.filer.file(source, path, iter([side_account(source, path, self.reading)]))
-        group = next(group for group in source.sidecar.files if path in source.files(group))
         return self.filer.file(source, path, adapter_for(source).read(RawFile(source, group, path, self.reading)))
+
+
+def _places(sources: list[Source]) -> dict[str, tuple[Source, Group | None]]:
+    """Find all raw files once: a look into a folder for each of its files takes the square of their number."""
+    found: dict[str, tuple[Source, Group | None]] = {}
+    for source in sources:
+        found |= {source.relative(path): (source, None) for path in side_files(source)}
+        for group in source.sidecar.files:
+            found |= {source.relative(path): (source, group) for path in source.files(group)}
+    return found
 
 
 def _build(project: Project, shards: Path) -> _Build:
@@ -87,7 +100,7 @@ def _build(project: Project, shards: Path) -> _Build:
         return read_batches(path, declared, partial(keyed_digests, key), limits)
 
     spill = project.spill / "ingest"
-    return _Build({source.name: source for source in sources}, Reading(batches, spill), Filer(key, shards, spill))
+    return _Build(sources, _places(sources), Reading(batches, spill), Filer(key, shards, spill))
 
 
 def run(project: Project) -> str:
@@ -98,7 +111,7 @@ def run(project: Project) -> str:
         build = _build(project, shards)
         code = code_digest([__name__])
         params = section(Params, "ingest", project.params)
-        inputs = inputs_of(list(build.sources.values()), build.filer.key, f"{code} {params}")
+        inputs = inputs_of(build.sources, build.filer.key, f"{code} {params}")
         old = before(project.stage("ingest"), shards.name, inputs)
         size = sum((project.raw / name).stat().st_size for name in inputs)
         verdicts = Spill(spill / "verdicts", "comparison_id", parts_for(size))
@@ -108,7 +121,7 @@ def run(project: Project) -> str:
         write_table(known, built / "records.parquet", RECORDS, ["source_file", "source_row"])
         by = ["source_file", "source_row", "fan_out", "reason"]
         write_table(quarantine.select(*dtypes(QUARANTINE)), built / "quarantine.parquet", QUARANTINE, by)
-        account = _account(known, quarantine, delivered, list(build.sources), shards)
+        account = _account(known, quarantine, delivered, [source.name for source in build.sources], shards)
         write_files(built, shards, inputs)
         write_json(account | {"code_digest": code}, built / "counts.json")
     return _summary(account)
@@ -141,7 +154,7 @@ def _accounts(project: Project, build: _Build, names: list[str]) -> Iterator[Fil
         yield from map(build.ingest, names)
         return
     # A fresh interpreter each, as a copy of this one could inherit a lock that nobody will ever release.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         largest_first = sorted(names, key=lambda name: (-sizes[name], name))
         place = (project.root, build.filer.shards)
         try:
@@ -155,6 +168,18 @@ def _accounts(project: Project, build: _Build, names: list[str]) -> Iterator[Fil
             raise PairtrailError(msg) from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent is killed: nobody would take what it writes, and others may write there."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent:
+            wait([parent.sentinel])
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _ingest_in_worker(root: Path, shards: Path, name: str) -> FileAccount:

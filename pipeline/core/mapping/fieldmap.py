@@ -39,7 +39,8 @@ class Joined:
         if side is None and "." not in inner:
             return [record.get(inner) for record in self.records]
         if "." in inner and any(type(value) is dict and inner in value for value in found):
-            return [_step(value, inner) for value in found]
+            # Each record by itself: what one of them holds must not change how the others are read.
+            return [value_at(value, inner) for value in found]
         for step in inner.split("."):
             found = [_step(value, step) for value in found]
         return found

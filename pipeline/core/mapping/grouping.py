@@ -14,7 +14,17 @@ import polars as pl
 from pipeline.core.digests import digest_text
 from pipeline.core.mapping.candidates import CANDIDATES, RECORDS, Batch, RawFile
 from pipeline.core.mapping.sides import SideRecord
-from pipeline.core.mapping.verdicts import Fills, NoVerdict, Seen, Verdict, candidates_of, outcomes, seen_in
+from pipeline.core.mapping.verdicts import (
+    TEXT_BYTES,
+    Fills,
+    NoVerdict,
+    Seen,
+    Verdict,
+    candidates_of,
+    outcomes,
+    seen_in,
+    text_size,
+)
 from pipeline.core.spill import parts_for
 
 Key = tuple[str | None, ...]
@@ -42,7 +52,7 @@ class _Aside:
             name: None if side is None else [side.content, side.file, side.row, side.digest]
             for name, side in seen.sides.items()
         }
-        line = json.dumps([name, seen.row, seen.digest, seen.content, sides], ensure_ascii=False, default=_nothing)
+        line = json.dumps([name, seen.row, seen.digest, seen.content, sides], ensure_ascii=False, default=_unfit)
         with (self.folder / name[: len(f"{self.parts:x}") - 1]).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
@@ -57,8 +67,9 @@ class _Aside:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _nothing(value: object) -> None:
-    """Stand for what JSON does not know (bytes in Parquet, say) and no field takes."""
+def _unfit(value: object) -> dict[str, str]:
+    """Stand for what JSON does not know (bytes or a decimal in Parquet, say): as unfit for any field as it was."""
+    return {"": type(value).__name__}
 
 
 def _read(line: str) -> tuple[str, Seen]:
@@ -119,6 +130,7 @@ def _paired(
     """Yield the groups' verdicts; return the records that none draws on, with the reason why."""
     silent: dict[int, str] = {}
     placed: list[tuple[Seen, Verdict]] = []
+    size = 0
     for members in aside.groups():
         copies = _copies(members)
         drawn: set[int] = set()
@@ -126,9 +138,10 @@ def _paired(
             delivered = list(_delivered(verdict, copies))
             placed += delivered
             drawn |= {seen.row for _, one in delivered for seen in one.of}
-            if len(placed) >= _VERDICTS:
+            size += sum(text_size(one.values) + text_size(seen.content) for seen, one in delivered)
+            if len(placed) >= _VERDICTS or size >= TEXT_BYTES:
                 yield Batch(pl.DataFrame(schema=RECORDS), candidates_of(file, placed, given))
-                placed = []
+                placed, size = [], 0
         silent |= _left([seen for seen in members if seen.row not in drawn], members, alone)
     yield Batch(pl.DataFrame(schema=RECORDS), candidates_of(file, placed, given))
     return silent

@@ -18,6 +18,7 @@ from pipeline.core.sidecar.specs import AnySpec, FromPath, Messages
 
 # The join under which a verdict's values are read; no sidecar can name one so.
 _GIVEN = ""
+TEXT_BYTES = 64 * 2**20
 _STRENGTH = ("strength_raw", "strength_scale")
 
 
@@ -82,7 +83,34 @@ def read_verdicts(file: RawFile, find: Callable[[Seen], list[Verdict] | NoVerdic
         found = [(seen, find(seen)) for seen in seen_in(file, raw)]
         placed = [(seen, verdict) for seen, those in found if isinstance(those, list) for verdict in those]
         silent = {seen.row: those.reason for seen, those in found if isinstance(those, NoVerdict)}
-        yield Batch(outcomes(raw, silent), candidates_of(file, placed, given))
+        yield Batch(outcomes(raw, silent), pl.DataFrame(schema=CANDIDATES))
+        for some in bounded(placed):
+            yield Batch(pl.DataFrame(schema=RECORDS), candidates_of(file, some, given))
+
+
+def bounded(placed: Iterable[tuple[Seen, Verdict]]) -> Iterator[list[tuple[Seen, Verdict]]]:
+    """Cut verdicts where their texts would take too much memory: each of a record's verdicts repeats its prompt."""
+    held: list[tuple[Seen, Verdict]] = []
+    size, last, record = 0, -1, 0
+    for seen, verdict in placed:
+        if seen.row != last:
+            last, record = seen.row, text_size(seen.content)
+        held.append((seen, verdict))
+        size += record + text_size(verdict.values)
+        if size >= TEXT_BYTES:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
+
+
+def text_size(value: Any) -> int:  # noqa: ANN401
+    """Return about how many bytes the texts of a value take."""
+    if type(value) is str:
+        return len(value)
+    if type(value) is list:
+        return sum(map(text_size, value))
+    return sum(map(text_size, value.values())) if type(value) is dict else 8
 
 
 def gathered(found: Iterable[list[Verdict] | NoVerdict]) -> list[Verdict] | NoVerdict:

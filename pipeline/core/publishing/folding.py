@@ -58,6 +58,7 @@ def deciding(verdicts: pl.DataFrame, *, humans_decide: bool) -> pl.Series:
 def votes_of(verdicts: pl.DataFrame) -> pl.DataFrame:
     """Give each annotator one vote per row: the sign of the sum of their verdicts; null annotators each stand alone.
 
+    A person and a model that a source calls by one name are two.
     `strength` is the mean signed strength towards a; null when any of the verdicts that chose a side states none.
     """
     sign = pl.col("preference").replace_strict({"a": 1, "b": -1, "tie": 0, "both_bad": 0}, return_dtype=pl.Int64)
@@ -70,7 +71,7 @@ def votes_of(verdicts: pl.DataFrame) -> pl.DataFrame:
         pl.when(total > 0).then(pl.lit("a")).when(total < 0).then(pl.lit("b"))
         .when((pl.col("preference") == "both_bad").all()).then(pl.lit("both_bad")).otherwise(pl.lit("tie"))
     )  # fmt: skip
-    return signed.group_by(*KEY, "voter").agg(vote=vote, strength=_mean_or_null("towards_a"))
+    return signed.group_by(*KEY, "voter", "annotator_kind").agg(vote=vote, strength=_mean_or_null("towards_a"))
 
 
 def _mean_or_null(column: str) -> pl.Expr:

@@ -1,6 +1,7 @@
 """What is wrong with a sidecar beyond its shape: fields, globs, joins and value specs that do not fit together."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
@@ -47,7 +48,7 @@ def _shared_files(source: Source) -> Iterator[str]:
     """Find the files that would be read twice: by two groups, or as verdicts and as a side."""
     matched = [path for group in source.sidecar.files for path in source.files(group)]
     matched += {path for join in source.sidecar.join.values() for path in source.matching(join.glob)}
-    for path in sorted({path for path in matched if matched.count(path) > 1}):
+    for path in sorted(path for path, times in Counter(matched).items() if times > 1):
         yield f"{source.relative(path)} is matched by more than one of `files` and `join`"
 
 
