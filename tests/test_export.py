@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -109,7 +110,12 @@ def test_the_reason_for_heldout_is_told_and_kept(tmp_path: Path, out: Path) -> N
     receipt = export(project, asked(out, split="heldout", heldout="the yearly audit"))
     assert receipt["heldout_reason"] == "the yearly audit"
     assert "heldout, because: the yearly audit" in told(receipt)
-    assert [path.name for path in sorted(out.iterdir())] == ["README.md", "export.json", "heldout.parquet"]
+    assert [path.name for path in sorted(out.iterdir())] == [
+        ".gitignore",
+        "README.md",
+        "export.json",
+        "heldout.parquet",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["trl", "openai"])
@@ -196,9 +202,22 @@ def test_an_earlier_export_is_replaced_whole(project: Project, out: Path) -> Non
     out.mkdir(parents=True)
     export(project, asked(out, format="rewardbench"))
     export(project, asked(out, format="openai"))
-    assert sorted(digests(out)) == ["README.md", "export.json", "pair_ids.txt", "train.jsonl"]
+    assert sorted(digests(out)) == [".gitignore", "README.md", "export.json", "pair_ids.txt", "train.jsonl"]
     (out / "notes.txt").write_text("mine", encoding="utf-8")
     assert "holds 1 files that no export wrote" in refused(project, out)
+
+
+def test_git_adds_no_export_wherever_it_lies(tmp_path: Path) -> None:
+    project = publish(tmp_path / "project", *some(), side="heldout")
+    place = tmp_path / "repo" / "docs" / "out"
+    git = ("git", "-C", str(tmp_path / "repo"))
+    for _ in range(2):
+        export(project, asked(place, split="heldout", heldout="the yearly audit"))
+    subprocess.run([*git, "init", "-q"], check=True)
+    (place.parent / "page.md").touch()
+    subprocess.run([*git, "add", "-A"], check=True)
+    staged = subprocess.run([*git, "ls-files"], check=True, capture_output=True, text=True).stdout
+    assert staged.split() == ["docs/page.md"]
 
 
 def test_a_fault_half_way_changes_nothing(project: Project, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ def export(project: Project, request: Request) -> dict[str, Any]:
     tables = published_tables(project, request.split)
     try:
         with whole_folder(place_for(project, request.out)) as built:
+            write_text("*\n", built / ".gitignore")
             receipt = _written(exporter, name, request, tables, built)
             receipt["manifest_sha256"] = file_digest(project.stage("publish") / "manifest.json")
             write_json(receipt, built / RECEIPT)
