@@ -105,6 +105,13 @@ def test_heldout_is_refused_without_a_reason(tmp_path: Path, out: Path, reason: 
     assert not out.exists()
 
 
+@pytest.mark.parametrize("reason", ["an audit\n", "\udcff", "\x1b[2J", "an\u2028audit"])
+def test_a_reason_that_cannot_be_printed_is_refused(tmp_path: Path, out: Path, reason: str) -> None:
+    project = publish(tmp_path / "project", *some(), side="heldout")
+    assert "can be printed" in refused(project, out, split="heldout", heldout=reason)
+    assert not out.exists()
+
+
 def test_the_reason_for_heldout_is_told_and_kept(tmp_path: Path, out: Path) -> None:
     project = publish(tmp_path / "project", *some(), side="heldout")
     receipt = export(project, asked(out, split="heldout", heldout="the yearly audit"))
@@ -220,6 +227,34 @@ def test_git_adds_no_export_wherever_it_lies(tmp_path: Path) -> None:
     assert staged.split() == ["docs/page.md"]
 
 
+@pytest.mark.parametrize("name", [".here.old", ".here.part", ".here.new"])
+def test_what_lies_beside_an_export_is_left_alone(project: Project, out: Path, name: str) -> None:
+    notes = out.parent / name / "notes"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("mine", encoding="utf-8")
+    for _ in range(2):
+        export(project, asked(out))
+    assert notes.read_text(encoding="utf-8") == "mine"
+    assert sorted(path.name for path in out.parent.iterdir()) == sorted([out.name, name])
+
+
+def test_an_export_that_cannot_take_its_place_gives_it_back(
+    project: Project, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(project, asked(out))
+    replace = Path.replace
+
+    def broken(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise OSError(5, "Input/output error")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", broken)
+    assert "nothing was written: Input/output error" in refused(project, out, format="openai")
+    assert (out / "train.parquet").is_file()
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
 def test_a_fault_half_way_changes_nothing(project: Project, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export(project, asked(out))
 
@@ -237,6 +272,16 @@ def test_rows_that_the_manifest_does_not_describe_are_refused(project: Project, 
     assert "train/ties.parquet is not the file that manifest.json describes" in refused(project, out)
     (project.root / "data/publish/manifest.json").unlink()
     assert "run `pairtrail publish` first" in refused(project, out)
+
+
+@pytest.mark.parametrize(
+    "manifest", ["", "{", "[]", "{}", "null", '{"files": 1}', '{"files": {"x": 1}}', "[" * 100_000, "\udcff"]
+)
+def test_a_manifest_that_is_none_is_told(project: Project, out: Path, manifest: str) -> None:
+    file = project.root / "data/publish/manifest.json"
+    file.write_bytes(manifest.encode("utf-8", "surrogateescape"))
+    assert "publish/manifest.json is not as `pairtrail publish` writes it" in refused(project, out)
+    assert not out.exists()
 
 
 def test_an_export_of_nothing_is_refused(tmp_path: Path, out: Path) -> None:

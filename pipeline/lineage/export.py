@@ -10,13 +10,13 @@ import polars as pl
 
 from pipeline.core.accounts import must_add_up
 from pipeline.core.errors import PairtrailError
-from pipeline.core.exporting.place import RECEIPT, RECEIPT_FORMAT, place_for
+from pipeline.core.exporting.place import RECEIPT, RECEIPT_FORMAT, place_for, whole_export
 from pipeline.core.exporting.published import Reading, published_tables
 from pipeline.core.exporting.rows import write_rows
 from pipeline.core.exporting.tasks import Options, Task, named_split
 from pipeline.core.project import Project
 from pipeline.core.publishing.content import file_digest
-from pipeline.core.tables import scan_table, whole_folder, write_json, write_text
+from pipeline.core.tables import scan_table, write_json, write_text
 from pipeline.exporters import Exporter, exporter_for
 from schemas.vocabulary import SIDES
 
@@ -44,8 +44,7 @@ def export(project: Project, request: Request) -> dict[str, Any]:
     _check_margin(request, exporter.TASKS[name], name)
     tables = published_tables(project, request.split)
     try:
-        with whole_folder(place_for(project, request.out)) as built:
-            write_text("*\n", built / ".gitignore")
+        with whole_export(place_for(project, request.out)) as built:
             receipt = _written(exporter, name, request, tables, built)
             receipt["manifest_sha256"] = file_digest(project.stage("publish") / "manifest.json")
             write_json(receipt, built / RECEIPT)
@@ -75,6 +74,9 @@ def _check_side(request: Request) -> None:
             "heldout is for neither training nor tuning, ever; if something else needs it, say what: "
             "--heldout REASON, which is printed and kept in the receipt"
         )
+        raise PairtrailError(msg)
+    if not (request.heldout or "").isprintable():
+        msg = "--heldout must be one line of characters that can be printed: it is printed, and kept in the receipt"
         raise PairtrailError(msg)
 
 

@@ -24,15 +24,25 @@ NO_STRENGTH = "no_strength"
 def published_tables(project: Project, split: str) -> dict[str, Path]:
     """Return a side's pairs and ties, after comparing both with what the manifest says about them."""
     folder = project.stage("publish")
-    manifest = json.loads(project.needs(folder / "manifest.json", "publish").read_text(encoding="utf-8"))
+    described = _described(project.needs(folder / "manifest.json", "publish"))
     tables = {}
     for table in ("pairs", "ties"):
         path = project.needs(folder / split / f"{table}.parquet", "publish")
-        if file_digest(path) != manifest["files"].get(f"{split}/{table}.parquet", {}).get("sha256"):
+        if file_digest(path) != described.get(f"{split}/{table}.parquet"):
             msg = f"{split}/{table}.parquet is not the file that manifest.json describes; publish again, or fetch both"
             raise PairtrailError(msg)
         tables[table] = path
     return tables
+
+
+def _described(manifest: Path) -> dict[str, str]:
+    """Return the SHA-256 that a manifest states for each file."""
+    try:
+        files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+        return {name: stated["sha256"] for name, stated in files.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        msg = "publish/manifest.json is not as `pairtrail publish` writes it; publish again, or fetch it again"
+        raise PairtrailError(msg) from None
 
 
 class Reading:
