@@ -10,6 +10,7 @@ from pyarrow import parquet
 
 from pipeline.core.accounts import tally
 from pipeline.core.errors import PairtrailError
+from pipeline.core.exporting.judged import Judged, first_that_holds
 from pipeline.core.exporting.responses import RESPONSES, labelled, labels
 from pipeline.core.exporting.tasks import Task
 from pipeline.core.project import Project
@@ -52,11 +53,13 @@ class Reading:
     reason, and `negative` the handed-on pairs whose strength is below 0; both are whole when `batches` has ended.
     """
 
-    def __init__(self, tables: Mapping[str, Path], task: Task, *, require_strength: bool) -> None:
-        """Count what there is to read."""
+    def __init__(self, tables: Mapping[str, Path], task: Task, judged: Judged, *, require_strength: bool) -> None:
+        """Count what there is to read. Raises PairtrailError when nothing was judged as is wanted."""
+        judged.check(tables)
         needed = {NO_STRENGTH: pl.col("strength").is_null()} if require_strength else {}
-        self._tables, self._reasons = tables, {**needed, **task.unfit}
-        self._labels = labels(tables) if task.table == "votes" else None
+        self._tables, self._judged = tables, judged
+        self._reasons = {**judged.others(), **needed, **task.unfit}
+        self._labels = labels(tables, judged) if task.table == "votes" else None
         self.total = _height(tables["pairs"]) if self._labels is None else self._labels.height
         self.left_out = Counter() if self._labels is None else Counter(tally(self._labels, "reason"))
         self.negative = 0
@@ -73,16 +76,21 @@ class Reading:
             yield rows
 
     def judged_under(self) -> dict[str, dict[str, int]]:
-        """Count the published rows that were read by policy, rubric and licence."""
-        read = self._tables.values() if self._labels is not None else [self._tables["pairs"]]
+        """Count the published rows that were wanted by policy, rubric and licence."""
+        paths = self._tables.values() if self._labels is not None else [self._tables["pairs"]]
+        read = [scan_table(path).filter(self._judged.wanted()) for path in paths]
         named = {"policies": "policy_version", "rubrics": "rubric_version", "licenses": "license"}
-        return {what: _counts([scan_table(path).select(column) for path in read]) for what, column in named.items()}
+        return {what: _counts([rows.select(column) for rows in read]) for what, column in named.items()}
+
+    def lacking(self) -> int:
+        """Count the wanted pairs that state no strength."""
+        wanted = scan_table(self._tables["pairs"]).filter(self._judged.wanted())
+        return int(wanted.select(pl.col("strength").is_null().sum()).collect().item())
 
     def _fit(self, rows: pl.DataFrame) -> pl.DataFrame:
         if not self._reasons:
             return rows
-        first = pl.coalesce(pl.when(holds).then(pl.lit(reason)) for reason, holds in self._reasons.items())
-        marked = rows.with_columns(left_out=first)
+        marked = rows.with_columns(left_out=first_that_holds(self._reasons))
         self.left_out.update(tally(marked, "left_out"))
         return marked.filter(pl.col("left_out").is_null()).drop("left_out")
 
