@@ -181,6 +181,8 @@ def export(  # noqa: PLR0913
         bool, typer.Option("--require-strength", help="Leave out pairs without a strength, so that there is a margin.")
     ] = False,
     heldout: Annotated[str | None, typer.Option(metavar="REASON", help="Why heldout is exported.")] = None,
+    rubric: Annotated[str | None, typer.Option(metavar="VERSION", help="Only what was judged under it.")] = None,
+    policy: Annotated[str | None, typer.Option(metavar="VERSION", help="Only what was judged under it.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the published rows of one side as a trainer reads them, with a receipt.
@@ -190,7 +192,7 @@ def export(  # noqa: PLR0913
     from pipeline.lineage.export import Request, told
     from pipeline.lineage.export import export as write
 
-    request = Request(kind, split, out, task, margin_scale, require_strength, heldout)
+    request = Request(kind, split, out, task, margin_scale, require_strength, heldout, rubric, policy)
     receipt = write(_project(), request)
     typer.echo(as_json_text(receipt) if as_json else told(receipt))
 

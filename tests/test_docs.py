@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from pipeline.adapters import adapter_names
 from pipeline.cli import app
+from pipeline.core.exporting.judged import OTHERS
 from pipeline.core.exporting.published import NO_STRENGTH
 from pipeline.core.exporting.responses import REASONS as UNLABELLED
 from pipeline.core.exporting.responses import RESPONSES
@@ -209,7 +210,7 @@ def test_each_reason_of_an_export_is_documented_with_its_format() -> None:
         for reason in task.unfit
     }
     assert told == found
-    assert {row[0].strip("`") for row in rows} == {NO_STRENGTH, *UNLABELLED, *(reason for reason, _ in found)}
+    assert {row[0].strip("`") for row in rows} == {*OTHERS, NO_STRENGTH, *UNLABELLED, *(reason for reason, _ in found)}
 
 
 def test_each_place_of_the_key_is_documented() -> None:

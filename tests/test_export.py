@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -73,6 +74,8 @@ def test_the_receipt_says_what_was_written_from_what(project: Project, out: Path
         "task": "reward",
         "split": "train",
         "heldout_reason": None,
+        "rubric": None,
+        "policy": None,
         "read": {"from": "pairs", "rows": 5},
         "rows": 5,
         "left_out": {},
@@ -104,12 +107,24 @@ def test_heldout_is_refused_without_a_reason(tmp_path: Path, out: Path, reason: 
     assert not out.exists()
 
 
+@pytest.mark.parametrize("reason", ["an audit\n", "\udcff", "\x1b[2J", "an\u2028audit"])
+def test_a_reason_that_cannot_be_printed_is_refused(tmp_path: Path, out: Path, reason: str) -> None:
+    project = publish(tmp_path / "project", *some(), side="heldout")
+    assert "can be printed" in refused(project, out, split="heldout", heldout=reason)
+    assert not out.exists()
+
+
 def test_the_reason_for_heldout_is_told_and_kept(tmp_path: Path, out: Path) -> None:
     project = publish(tmp_path / "project", *some(), side="heldout")
     receipt = export(project, asked(out, split="heldout", heldout="the yearly audit"))
     assert receipt["heldout_reason"] == "the yearly audit"
     assert "heldout, because: the yearly audit" in told(receipt)
-    assert [path.name for path in sorted(out.iterdir())] == ["README.md", "export.json", "heldout.parquet"]
+    assert [path.name for path in sorted(out.iterdir())] == [
+        ".gitignore",
+        "README.md",
+        "export.json",
+        "heldout.parquet",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["trl", "openai"])
@@ -196,9 +211,50 @@ def test_an_earlier_export_is_replaced_whole(project: Project, out: Path) -> Non
     out.mkdir(parents=True)
     export(project, asked(out, format="rewardbench"))
     export(project, asked(out, format="openai"))
-    assert sorted(digests(out)) == ["README.md", "export.json", "pair_ids.txt", "train.jsonl"]
+    assert sorted(digests(out)) == [".gitignore", "README.md", "export.json", "pair_ids.txt", "train.jsonl"]
     (out / "notes.txt").write_text("mine", encoding="utf-8")
     assert "holds 1 files that no export wrote" in refused(project, out)
+
+
+def test_git_adds_no_export_wherever_it_lies(tmp_path: Path) -> None:
+    project = publish(tmp_path / "project", *some(), side="heldout")
+    place = tmp_path / "repo" / "docs" / "out"
+    git = ("git", "-C", str(tmp_path / "repo"))
+    for _ in range(2):
+        export(project, asked(place, split="heldout", heldout="the yearly audit"))
+    subprocess.run([*git, "init", "-q"], check=True)
+    (place.parent / "page.md").touch()
+    subprocess.run([*git, "add", "-A"], check=True)
+    staged = subprocess.run([*git, "ls-files"], check=True, capture_output=True, text=True).stdout
+    assert staged.split() == ["docs/page.md"]
+
+
+@pytest.mark.parametrize("name", [".here.old", ".here.part", ".here.new"])
+def test_what_lies_beside_an_export_is_left_alone(project: Project, out: Path, name: str) -> None:
+    notes = out.parent / name / "notes"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("mine", encoding="utf-8")
+    for _ in range(2):
+        export(project, asked(out))
+    assert notes.read_text(encoding="utf-8") == "mine"
+    assert sorted(path.name for path in out.parent.iterdir()) == sorted([out.name, name])
+
+
+def test_an_export_that_cannot_take_its_place_gives_it_back(
+    project: Project, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(project, asked(out))
+    replace = Path.replace
+
+    def broken(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise OSError(5, "Input/output error")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", broken)
+    assert "nothing was written: Input/output error" in refused(project, out, format="openai")
+    assert (out / "train.parquet").is_file()
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
 def test_a_fault_half_way_changes_nothing(project: Project, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +274,16 @@ def test_rows_that_the_manifest_does_not_describe_are_refused(project: Project, 
     assert "train/ties.parquet is not the file that manifest.json describes" in refused(project, out)
     (project.root / "data/publish/manifest.json").unlink()
     assert "run `pairtrail publish` first" in refused(project, out)
+
+
+@pytest.mark.parametrize(
+    "manifest", ["", "{", "[]", "{}", "null", '{"files": 1}', '{"files": {"x": 1}}', "[" * 100_000, "\udcff"]
+)
+def test_a_manifest_that_is_none_is_told(project: Project, out: Path, manifest: str) -> None:
+    file = project.root / "data/publish/manifest.json"
+    file.write_bytes(manifest.encode("utf-8", "surrogateescape"))
+    assert "publish/manifest.json is not as `pairtrail publish` writes it" in refused(project, out)
+    assert not out.exists()
 
 
 def test_an_export_of_nothing_is_refused(tmp_path: Path, out: Path) -> None:
@@ -326,6 +392,75 @@ def test_several_rubrics_are_told(tmp_path: Path, out: Path) -> None:
     assert "several policies" not in told(receipt)
 
 
+def opposed(project: Path) -> Project:
+    """Two pairs judged under two rubrics each, the sides the other way round; one more under another policy."""
+    turned = {"rubric_version": "r-2", "chosen": "No.", "rejected": "Yes.", "strength": None}
+    return publish(project, *some(2), *some(2, **turned), *some(1, rubric_version="r-2", policy_version="p-2"))
+
+
+@pytest.mark.parametrize("task", ["dpo", "reward"])
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"rubric": "r-1"}, (["Yes.", "Yes."], {"other_rubric": 3})),
+        ({"rubric": "r-2", "policy": "p-1"}, (["No.", "No."], {"other_policy": 1, "other_rubric": 2})),
+        ({"policy": "p-2"}, (["Yes."], {"other_policy": 4})),
+        ({"rubric": "r-1", "policy": "p-1"}, (["Yes.", "Yes."], {"other_rubric": 3})),
+    ],
+)
+def test_an_export_of_one_rubric_or_policy_leaves_out_the_others(
+    tmp_path: Path, out: Path, task: str, limits: dict[str, str], expected: tuple[list[str], dict[str, int]]
+) -> None:
+    chosen, left_out = expected
+    receipt = export(opposed(tmp_path / "project"), asked(out, task=task, **limits))
+    written = pl.read_parquet(out / "train.parquet")
+    assert [turns[0]["content"] for turns in written["chosen"]] == chosen
+    assert (receipt["left_out"], receipt["read"]["rows"]) == (left_out, 5)
+    assert (receipt["rubric"], receipt["policy"]) == (limits.get("rubric"), limits.get("policy"))
+    assert sum(receipt["judged_under"]["rubrics"].values()) == len(chosen)
+    assert all(f"  only {what} {version}\n" in told(receipt) for what, version in limits.items())
+    assert "several" not in told(receipt)
+    if task == "reward":  # Whether there is a margin hangs on the rows that are wanted only.
+        assert ("margin" in written.columns) == ("No." not in chosen)
+        assert receipt["margin_omitted"] == ({"no_strength": 2} if "No." in chosen else None)
+
+
+def test_labels_of_one_rubric_know_no_votes_of_another(tmp_path: Path, out: Path) -> None:
+    project = opposed(tmp_path / "project")
+    for rubric, wanted, others in (("r-1", "Yes.", 6), ("r-2", "No.", 6)):
+        receipt = export(project, asked(out, task="kto", rubric=rubric, policy="p-1"))
+        rows = pl.read_parquet(out / "train.parquet").to_dicts()
+        assert {(row["completion"][0]["content"], row["label"]) for row in rows} == {
+            (text, text == wanted) for text in ("Yes.", "No.")
+        }
+        assert len(rows) == 4
+        assert (receipt["read"]["rows"], sum(receipt["left_out"].values())) == (10, others)
+        assert receipt["judged_under"]["rubrics"] == {rubric: 2}
+    assert receipt["left_out"] == {"other_policy": 2, "other_rubric": 4}
+
+
+def test_a_rubric_comes_before_all_other_reasons(tmp_path: Path, out: Path) -> None:
+    split = {"votes": {"chosen": 1, "rejected": 1, "tie": 0, "both_bad": 0}, "rubric_version": "r-2"}
+    project = publish(tmp_path / "project", *some(2), *some(1, strength=None, **split))
+    assert export(project, asked(out, task="kto", rubric="r-1"))["left_out"] == {"other_rubric": 2}
+    asks = asked(out, task="reward", rubric="r-1", require_strength=True)
+    assert export(project, asks)["left_out"] == {"other_rubric": 1}
+    assert export(project, asked(out, task="kto"))["left_out"] == {"as_many_against": 2}
+
+
+def test_an_unknown_rubric_or_policy_is_told_with_those_known(tmp_path: Path, out: Path) -> None:
+    project = opposed(tmp_path / "project")
+    assert "under rubric `r-3` (known: r-1, r-2)" in refused(project, out, rubric="r-3")
+    assert "under policy `` (known: p-1, p-2)" in refused(project, out, policy="")
+    assert "nothing to export for trl dpo: other_policy 2, other_rubric 3" in refused(
+        publish(tmp_path / "project", *some(2), *some(3, rubric_version="r-2", policy_version="p-2")),
+        out,
+        rubric="r-1",
+        policy="p-2",
+    )
+    assert not out.exists()
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     told_strength = {**SIDECAR["fields"], "strength": "how"}
@@ -358,6 +493,8 @@ def test_the_command(built: Built, run: Callable[..., None], tmp_path: Path, cap
     reason = ("--split", "heldout", "--heldout", "an audit")
     run("export", "trl", *reason, "--task", "kto", "--out", tmp_path / "two", "--json")
     assert json.loads(capfd.readouterr().out)["heldout_reason"] == "an audit"
+    run("export", "trl", "--split", "train", "--rubric", "r-1", "--policy", "p-1", "--out", tmp_path / "one")
+    assert "  only rubric r-1\n  only policy p-1\n" in capfd.readouterr().out
     with pytest.raises(PairtrailError, match="finite number"):
         run("export", "trl", "--split", "train", "--task", "reward", "--margin-scale", "0", "--out", tmp_path / "three")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]

@@ -9,6 +9,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.exporting.judged import Judged
 from pipeline.core.exporting.responses import REASONS, labelled, labels
 from pipeline.core.tables import write_table
 from schemas.columns import dtypes
@@ -39,7 +40,7 @@ def labelled_of(won_rows: list[Row], tied_rows: list[Row]) -> tuple[list[Row], C
         write_table(pairs(*won_rows), tables["pairs"], PAIRS, by=KEY)
         tied = pl.DataFrame([{name: row.get(name) for name in dtypes(TIES)} for row in tied_rows], schema=dtypes(TIES))
         write_table(tied, tables["ties"], TIES, by=KEY)
-        thin = labels(tables)
+        thin = labels(tables, Judged())
         batches = list(labelled(tables, thin.filter(pl.col("reason").is_null())))
     return [row for batch in batches for row in batch.to_dicts()], Counter(thin["reason"].drop_nulls())
 
@@ -121,7 +122,7 @@ def test_one_annotator_has_one_vote_on_a_pair_however_often_they_say_it(tmp_path
     built.set_params(split={"heldout": 0.001, "validation": 0.001}).run()
     tables = {name: built.stage("publish") / "train" / f"{name}.parquet" for name in ("pairs", "ties")}
     assert {name: pl.read_parquet(path).height for name, path in tables.items()} == {"pairs": 0, "ties": 1}
-    thin = labels(tables)
+    thin = labels(tables, Judged())
     assert Counter(thin["reason"]) == {"as_many_against": 1, None: 1}
     (row,) = pl.concat(labelled(tables, thin.filter(pl.col("reason").is_null()))).to_dicts()
     assert (row["response"], row["votes_for"], row["votes_against"]) == ("Magic.", 0, 2)

@@ -5,14 +5,15 @@ placeholder message, and cuts where it first finds the response's text. Outer wh
 not be found, so it is stripped here (ids do not see it either); a response that the placeholder holds is left out.
 `bradley_terry.chat_template` can say one user message. It wants `system` in every row and puts an empty system message
 where that is empty; the YAML has it drop system messages, so prompts that have one are left out.
-KTO has no chat template: `chatml.argilla_chat` writes ChatML (`llama3.argilla_chat` is its twin for Llama 3).
+KTO has no chat template: `chatml.argilla_chat` writes ChatML (`llama3.argilla_chat` is its twin for Llama 3) around the
+texts as they stand, so a text that holds one of ChatML's markers could forge a message, and is left out.
 """
 
 from typing import Literal
 
 import polars as pl
 
-from pipeline.core.exporting.expressions import has_role, reply
+from pipeline.core.exporting.expressions import has_role, holds_chatml_marker, reply
 from pipeline.core.exporting.tasks import Options, Task
 from pipeline.core.exporting.turns import asked_last, in_turn
 
@@ -47,10 +48,12 @@ _MORE = {
     "several_turns": pl.col("prompt").list.len() > 1,
 }
 
+_FORGES = {"holds_chatml_marker": holds_chatml_marker("response")}
+
 TASKS = {
     "dpo": Task("direct preference optimisation", unfit={"in_placeholder": _hidden("chosen") | _hidden("rejected")}),
     "reward": Task("a reward model", unfit=_MORE),
-    "kto": Task("KTO on single responses, desirable or not", table="votes"),
+    "kto": Task("KTO on single responses, desirable or not", table="votes", unfit=_FORGES),
 }
 KIND: Literal["parquet"] = "parquet"
 

@@ -9,19 +9,17 @@ from typing import Literal
 
 import polars as pl
 
+from pipeline.core.exporting.expressions import holds_chatml_marker
 from pipeline.core.exporting.tasks import Options, Task
 
 _CONTENT = pl.element().struct.field("content")
 _ROLE = pl.element().struct.field("role")
-_MARKER = r"<\|im_(start|end)\|>"
 
-_FORGES = (
-    pl.col("prompt").list.eval(_CONTENT.str.contains(_MARKER)).list.any()
-    | pl.col("chosen").str.contains(_MARKER)
-    | pl.col("rejected").str.contains(_MARKER)
-)
-
-TASKS = {"reward": Task("a reward model, in ChatML", unfit={"holds_chatml_marker": _FORGES})}
+TASKS = {
+    "reward": Task(
+        "a reward model, in ChatML", unfit={"holds_chatml_marker": holds_chatml_marker("chosen", "rejected")}
+    )
+}
 KIND: Literal["parquet"] = "parquet"
 
 

@@ -10,13 +10,14 @@ import polars as pl
 
 from pipeline.core.accounts import must_add_up
 from pipeline.core.errors import PairtrailError
-from pipeline.core.exporting.place import RECEIPT, RECEIPT_FORMAT, place_for
+from pipeline.core.exporting.judged import Judged
+from pipeline.core.exporting.place import RECEIPT, RECEIPT_FORMAT, place_for, whole_export
 from pipeline.core.exporting.published import Reading, published_tables
 from pipeline.core.exporting.rows import write_rows
 from pipeline.core.exporting.tasks import Options, Task, named_split
 from pipeline.core.project import Project
 from pipeline.core.publishing.content import file_digest
-from pipeline.core.tables import scan_table, whole_folder, write_json, write_text
+from pipeline.core.tables import write_json, write_text
 from pipeline.exporters import Exporter, exporter_for
 from schemas.vocabulary import SIDES
 
@@ -34,6 +35,8 @@ class Request:
     margin_scale: float = 1.0
     require_strength: bool = False
     heldout: str | None = None
+    rubric: str | None = None
+    policy: str | None = None
 
 
 def export(project: Project, request: Request) -> dict[str, Any]:
@@ -44,7 +47,7 @@ def export(project: Project, request: Request) -> dict[str, Any]:
     _check_margin(request, exporter.TASKS[name], name)
     tables = published_tables(project, request.split)
     try:
-        with whole_folder(place_for(project, request.out)) as built:
+        with whole_export(place_for(project, request.out)) as built:
             receipt = _written(exporter, name, request, tables, built)
             receipt["manifest_sha256"] = file_digest(project.stage("publish") / "manifest.json")
             write_json(receipt, built / RECEIPT)
@@ -75,6 +78,9 @@ def _check_side(request: Request) -> None:
             "--heldout REASON, which is printed and kept in the receipt"
         )
         raise PairtrailError(msg)
+    if not (request.heldout or "").isprintable():
+        msg = "--heldout must be one line of characters that can be printed: it is printed, and kept in the receipt"
+        raise PairtrailError(msg)
 
 
 def _check_margin(request: Request, task: Task, name: str) -> None:
@@ -92,10 +98,10 @@ def _written(
     exporter: Exporter, name: str, request: Request, tables: Mapping[str, Path], built: Path
 ) -> dict[str, Any]:
     task = exporter.TASKS[name]
-    lacking = int(scan_table(tables["pairs"]).select(pl.col("strength").is_null().sum()).collect().item())
+    reading = Reading(tables, task, Judged(request.rubric, request.policy), require_strength=request.require_strength)
+    lacking = reading.lacking()
     has_margin = task.margin and (request.require_strength or not lacking)
     options = Options(f"{request.split}.{exporter.KIND}", request.margin_scale if has_margin else None)
-    reading = Reading(tables, task, require_strength=request.require_strength)
     types = exporter.rows(reading.nothing, name, options).schema
     batches = reading.batches() if {"pair_id", "id"} & set(types) else _noting(reading.batches(), built / PAIR_IDS)
     shaped = (exporter.rows(batch, name, options) for batch in batches)
@@ -114,6 +120,8 @@ def _written(
         "task": name,
         "split": request.split,
         "heldout_reason": request.heldout,
+        "rubric": request.rubric,
+        "policy": request.policy,
         "read": {"from": task.table, "rows": reading.total},
         "rows": rows,
         "left_out": dict(sorted(reading.left_out.items())),
@@ -140,6 +148,7 @@ def told(receipt: Mapping[str, Any]) -> str:
     one = {"pairs": "pairs", "votes": "responses"}[receipt["read"]["from"]]
     rows = f"{receipt['rows']:,} of {receipt['read']['rows']:,} {one} of {receipt['split']}"
     lines = [f"{receipt['format']} {receipt['task']}: {rows} in {receipt['file']}"]
+    lines += [f"  only {what} {receipt[what]}" for what in ("rubric", "policy") if receipt[what] is not None]
     lines += [f"  left out: {reason} {count:,}" for reason, count in receipt["left_out"].items()]
     if receipt["margin_omitted"]:
         lines.append(

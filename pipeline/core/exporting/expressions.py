@@ -5,6 +5,8 @@ import polars as pl
 from pipeline.core.exporting.tasks import Options
 
 _ROLE = pl.element().struct.field("role")
+_CONTENT = pl.element().struct.field("content")
+_CHATML_MARKER = r"<\|im_(start|end)\|>"
 
 
 def reply(column: str) -> pl.Expr:
@@ -20,3 +22,9 @@ def margin(options: Options) -> dict[str, pl.Expr]:
 def has_role(*roles: str) -> pl.Expr:
     """Say whether a prompt holds a message of any of these roles."""
     return pl.col("prompt").list.eval(_ROLE.is_in(roles)).list.any()
+
+
+def holds_chatml_marker(*responses: str) -> pl.Expr:
+    """Say whether a prompt or a response holds a marker of ChatML: written in ChatML, it could forge a message."""
+    in_prompt = pl.col("prompt").list.eval(_CONTENT.str.contains(_CHATML_MARKER)).list.any()
+    return pl.any_horizontal(in_prompt, pl.col(*responses).str.contains(_CHATML_MARKER))

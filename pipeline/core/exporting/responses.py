@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.core.digests import digest
+from pipeline.core.exporting.judged import OTHERS, Judged, first_that_holds
 from pipeline.core.mapping.identify import response_id
 from pipeline.core.tables import batches_of
 from schemas.columns import MESSAGES
@@ -32,28 +33,32 @@ REASONS = ("no_verdict", "as_many_against")
 """Why a response has no label: its votes are ties only, or as many are against it as for it."""
 
 _SIDES = {"pairs": (("chosen", "chosen"), ("rejected", "rejected")), "ties": (("response_a", "a"), ("response_b", "b"))}
+_OTHER = pl.Enum(OTHERS)
 _JUDGED = ("prompt_id", "policy_version", "rubric_version")
 _READ = ("pair_id", *_JUDGED, "prompt", "votes")
 
 
-def labels(tables: Mapping[str, Path]) -> pl.DataFrame:
+def labels(tables: Mapping[str, Path], judged: Judged) -> pl.DataFrame:
     """Add up the votes of each response in the tables `pairs` and `ties`; no text.
 
     One row per response: `said_id` (prompt, response, policy and rubric), `place` (the number of the first row that it
-    stands in, pairs before ties), `votes_for`, `votes_against`, and `reason`, null where the response has a label.
-    These thin columns stand in memory at once.
+    stands in, pairs before ties), `votes_for`, `votes_against`, `other` (why it is not wanted, else null), and
+    `reason`, null where the response is wanted and has a label. These thin columns stand in memory at once.
     """
-    thin = {"said_id": pl.String(), "place": pl.Int64(), "votes_for": pl.Int64(), "votes_against": pl.Int64()}
+    numbers = dict.fromkeys(("place", "votes_for", "votes_against"), pl.Int64())
+    thin = {"said_id": pl.String(), **numbers, "other": _OTHER}
+    other = first_that_holds(judged.others()).cast(_OTHER)
     # Each batch by itself first: a column as it was read would keep the whole batch, texts and all, in memory.
-    said = [_added(_said(rows, table)) for table, rows in _read(tables)]
+    said = [_added(_said(rows, table).with_columns(other=other)) for table, rows in _read(tables)]
     added = _added(pl.concat([pl.DataFrame(schema=thin), *said]))
     pro, contra = pl.col("votes_for"), pl.col("votes_against")
     reason = pl.when(pro + contra == 0).then(pl.lit(REASONS[0])).when(pro == contra).then(pl.lit(REASONS[1]))
-    return added.with_columns(reason=reason)
+    return added.with_columns(reason=pl.coalesce(pl.col("other").cast(pl.String), reason))
 
 
 def _added(said: pl.DataFrame) -> pl.DataFrame:
-    return said.group_by("said_id").agg(pl.col("place").min(), pl.col("votes_for", "votes_against").sum())
+    votes = pl.col("votes_for", "votes_against")
+    return said.group_by("said_id").agg(pl.col("place").min(), votes.sum(), pl.col("other").first())
 
 
 def labelled(tables: Mapping[str, Path], labels: pl.DataFrame) -> Iterator[pl.DataFrame]:
