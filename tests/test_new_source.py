@@ -190,6 +190,40 @@ def test_no_text_and_no_person_stands_in_it(project: Built) -> None:
     assert read_yaml(path)["fields"]["preference"]["path"] == "winner"
 
 
+PEOPLE: dict[str, dict[str, Any]] = {
+    "in roles": {
+        "question": [{"author": f"{MARKER}@example.org", "text": "Hi"}, {"author": "bot", "text": "Ho"}],
+    },
+    "in a choice": {"winner": f"{MARKER} has it"},
+    "in the name of who decided": {"decision_by": f"{MARKER} Huber", "winner": 1},
+    "in the name of a reviewer": {"best_reviewer": f"{MARKER} Huber", "winner": None},
+    "in a strength": {"degree": f"{MARKER} Huber"},
+    "in keys": {"votes": {MARKER: "left", f"{MARKER}2": "right"}, "choice": {MARKER: "left"}, "winner": None},
+    "in a panel": {"winner": None, "annotator_1": f"{MARKER} a", "annotator_2": f"{MARKER} b", "vote": f"{MARKER} c"},
+}
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_no_name_stands_in_it_or_in_what_check_says(name: str, project: Built) -> None:
+    path = begun(project, lines(*(vote(number, **PEOPLE[name]) for number in range(30))))
+    assert MARKER not in path.read_text(encoding="utf-8")
+    refusal(project, path)
+
+
+def test_what_is_not_shown_is_counted_and_left_blank(project: Built) -> None:
+    chat = [{"author": name, "text": "Hi"} for name in ("Maria", "bot")]
+    path = begun(project, lines(*(vote(i, question=chat, winner=("Tom", "Ada")[i % 2]) for i in range(30))))
+    text = path.read_text(encoding="utf-8")
+    unwrapped = re.sub(r"\n +# ", " ", text)
+    assert "its roles: 2 distinct names" in unwrapped
+    assert "it holds 2 distinct values" in unwrapped
+    assert unwrapped.count("it may name people, so it is not shown here") == 2
+    assert "Tom" not in text
+    told = refusal(project, path)
+    assert "`fields.preference.values` is blank: " in told
+    assert "`fields.prompt.roles` is blank: " in told
+
+
 def test_a_label_in_few_records_is_known_or_not_shown(project: Built) -> None:
     path = begun(project, lines(vote(1, winner=MARKER), vote(2, winner="left")))
     assert read_yaml(path)["fields"]["preference"] is None
