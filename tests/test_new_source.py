@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import polars as pl
@@ -24,7 +25,7 @@ from pipeline.core.sidecar.sources import load_source
 from pipeline.core.sidecar.waiting import STATEMENTS
 from pipeline.lineage.checking import check
 from pipeline.lineage.drafting import written_out
-from pipeline.lineage.newsource import new_source
+from pipeline.lineage.newsource import new_source, next_steps
 from pipeline.lineage.sources import sources
 from pipeline.lineage.syncing import sync
 from pipeline.stages import STAGES
@@ -409,6 +410,31 @@ def test_git_never_sees_the_file(name: str, project: Built) -> None:
         ["git", "ls-files", "data/raw"], cwd=project.root, check=True, capture_output=True, text=True
     )
     assert listed.stdout.split() == ["data/raw/mine/.gitignore", "data/raw/mine/source.yaml"]
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+@pytest.mark.parametrize("name", ["votes.jsonl", "it's [x] *.jsonl"])
+def test_what_git_holds_already_is_told(name: str, project: Built) -> None:
+    file = project.raw / "mine" / name
+    file.parent.mkdir(parents=True)
+    file.write_text(VOTES, encoding="utf-8")
+    subprocess.run(["git", "init", "-q"], cwd=project.root, check=True)
+    subprocess.run(["git", "add", "-A"], cwd=project.root, check=True)
+    told = next_steps(project, new_source(project, file, None))
+    assert "git ignores it" not in told
+    assert told.index(f"  git rm --cached {quote(f'data/raw/mine/{name}')}\n  dvc add ") > 0
+    other = project.raw / "other/votes.jsonl"
+    other.parent.mkdir()
+    other.write_text(VOTES, encoding="utf-8")
+    told = next_steps(project, new_source(project, other, None))
+    assert "git ignores it" in told
+    assert "--cached" not in told
+
+
+def test_without_git_nothing_is_said_of_what_it_holds(project: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = new_source(project, outside(project), "mine")
+    monkeypatch.setenv("PATH", "")
+    assert "--cached" not in next_steps(project, made)
 
 
 def test_what_git_was_told_before_stays(project: Built) -> None:
