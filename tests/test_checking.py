@@ -246,6 +246,8 @@ def test_real_data_in_git_is_refused(below: str, project: Built) -> None:
     (real / "notes.txt").write_text(MARKER)
     (real / "y.jsonl.dvc").write_text("outs: []\n")
     (real / ".gitignore").write_text("/y.jsonl\n")
+    (real / "2026").mkdir()
+    (real / "2026/.gitignore").write_text("/z.jsonl\n")
     with_pipeline(project)
     git(above, "init", "-q")
     assert check(project, [])
@@ -276,6 +278,17 @@ def test_no_record_s_text_is_told_whatever_is_wrong(project: Built) -> None:
                    join={"texts": {"glob": "t.jsonl", "key": "id", "on": "id"}})  # fmt: skip
     told = refused(project, project.raw / "s/source.yaml")
     assert len(told.splitlines()) >= 8
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_no_row_is_told_where_the_header_is_missing(ending: str, project: Built) -> None:
+    """Its cells look like names of columns: a person, two answers of a word."""
+    rows = [f"{who},blue,red,left" for who in ("Maria Huber", "Tom Weiss", "Maria Huber")]
+    content = "\n".join(rows).replace(",", "\t" if ending == "tsv" else ",") + "\n"
+    project.source("s", {f"x.{ending}": content}, files=[f"x.{ending}"], format=ending)
+    told = refused(project, project.raw / "s/source.yaml")
+    assert "is found in none of 2 records (the first row does not look like a header)" in told
+    assert not any(word in told for word in ("Maria", "Tom", "blue", "red,"))
 
 
 def test_what_was_read_is_what_ingest_reads(project: Built) -> None:

@@ -132,7 +132,18 @@ SHAPES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
     "a panel's ids are no verdicts": (rows(rater_1=[f"p{i}" for i in range(9)], rater_2="p77"), {}),
     "messages": (
         rows(prompt=None, chat=[[{"from": "human", "value": "Hi"}, {"from": "robot", "value": "Ho"}]]),
-        {"prompt": {"messages": "chat", "role": "from", "content": "value", "roles": {"human": "user", "robot": None}}},
+        {"prompt": {"messages": "chat", "role": "from", "content": "value", "roles": None}},
+    ),
+    "roles that are known": (
+        rows(prompt=None, chat=[[{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]]),
+        {
+            "prompt": {
+                "messages": "chat",
+                "role": "from",
+                "content": "value",
+                "roles": {"human": "user", "gpt": "assistant"},
+            }
+        },
     ),
     "messages as ours": (rows(prompt=[[{"role": "user", "content": "Hi"}]]), {"prompt": {"messages": "prompt"}}),
     "names of people are no roles": (
@@ -175,6 +186,35 @@ SHAPES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
     "an id that repeats": (rows(vote_id=["v1", "v2"]), {"event_id": None}),
     "what was shown": (rows(order=["ab", "ba"]), {"presented_order": "order"}),
     "a loser is no winner": (rows(loser=["left", "right"]), {"preference": None}),
+    "one who decided is no verdict": (
+        rows(decision_by=["left", "right"], best_reviewer=["A", "B"], chosen_user=["a", "b"]),
+        {"preference": None},
+    ),
+    "a text is not shown": (
+        rows(choice=["Karl has HIV", "Anna has not"]),
+        {"preference": {"path": "choice", "values": None}},
+    ),
+    "a strength in unknown words is not shown": (
+        rows(degree=["Maria Huber", "much"]),
+        {"strength": {"path": "degree", "values": None}},
+    ),
+    "one annotator's key is no verdict": (
+        rows(votes=[{"maria": "left"}, {"maria": "right"}], choice=[{"anna": "left"}, {"anna": "right"}]),
+        {"preference": None},
+    ),
+    "a verdict's value": (
+        rows(choice=[{"value": "left"}, {"value": "right"}]),
+        {"preference": {"path": "choice.value", "values": {"left": "a", "right": "b"}}},
+    ),
+    "a winner beside what stood on top": (
+        rows(winner=[1, 2], on_top=["model_a", "model_b"]),
+        {"preference": {"path": "winner", "values": {"1": None, "2": None}}},
+    ),
+    "a winner beside what is safer": (
+        rows(winner=[1, 2], less_safe=["a", "b"], safer=["a", "b"]),
+        {"preference": {"path": "winner", "values": {"1": None, "2": None}}},
+    ),
+    "what is less safe": (rows(less_safe=["a", "b"]), {"preference": None}),
     "certain before named": (
         rows(label=["sport", "news"], value=["r1", "r2"]),
         {"preference": {"path": "value", "values": {"r1": "a", "r2": "b"}}},

@@ -202,6 +202,7 @@ def test_what_a_killed_stage_leaves_behind_is_ignored_by_git() -> None:
         *(f"data/{prefix}{stage}{end}" for stage in STAGES for prefix, end in (("", ""), (".", ".part"), (".", ".old")))
     ]
     places = [f"{folder}/comparisons/x.parquet" for folder in [*folders, ".spill/ingest", ".pairtrail"]]
+    places += ["data/raw/s/.votes.jsonl.part", "data/raw/s/2026/deep/.x.csv.part"]
     done = subprocess.run(
         ["git", "check-ignore", "--no-index", *places], cwd=ROOT, capture_output=True, text=True, check=False
     )

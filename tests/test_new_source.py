@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import polars as pl
@@ -24,7 +25,7 @@ from pipeline.core.sidecar.sources import load_source
 from pipeline.core.sidecar.waiting import STATEMENTS
 from pipeline.lineage.checking import check
 from pipeline.lineage.drafting import written_out
-from pipeline.lineage.newsource import new_source
+from pipeline.lineage.newsource import new_source, next_steps
 from pipeline.lineage.sources import sources
 from pipeline.lineage.syncing import sync
 from pipeline.stages import STAGES
@@ -188,6 +189,40 @@ def test_no_text_and_no_person_stands_in_it(project: Built) -> None:
     path = begun(project, lines(*rows) + f'{{"{MARKER}": \n')
     assert MARKER not in path.read_text(encoding="utf-8")
     assert read_yaml(path)["fields"]["preference"]["path"] == "winner"
+
+
+PEOPLE: dict[str, dict[str, Any]] = {
+    "in roles": {
+        "question": [{"author": f"{MARKER}@example.org", "text": "Hi"}, {"author": "bot", "text": "Ho"}],
+    },
+    "in a choice": {"winner": f"{MARKER} has it"},
+    "in the name of who decided": {"decision_by": f"{MARKER} Huber", "winner": 1},
+    "in the name of a reviewer": {"best_reviewer": f"{MARKER} Huber", "winner": None},
+    "in a strength": {"degree": f"{MARKER} Huber"},
+    "in keys": {"votes": {MARKER: "left", f"{MARKER}2": "right"}, "choice": {MARKER: "left"}, "winner": None},
+    "in a panel": {"winner": None, "annotator_1": f"{MARKER} a", "annotator_2": f"{MARKER} b", "vote": f"{MARKER} c"},
+}
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_no_name_stands_in_it_or_in_what_check_says(name: str, project: Built) -> None:
+    path = begun(project, lines(*(vote(number, **PEOPLE[name]) for number in range(30))))
+    assert MARKER not in path.read_text(encoding="utf-8")
+    refusal(project, path)
+
+
+def test_what_is_not_shown_is_counted_and_left_blank(project: Built) -> None:
+    chat = [{"author": name, "text": "Hi"} for name in ("Maria", "bot")]
+    path = begun(project, lines(*(vote(i, question=chat, winner=("Tom", "Ada")[i % 2]) for i in range(30))))
+    text = path.read_text(encoding="utf-8")
+    unwrapped = re.sub(r"\n +# ", " ", text)
+    assert "its roles: 2 distinct names" in unwrapped
+    assert "it holds 2 distinct values" in unwrapped
+    assert unwrapped.count("it may name people, so it is not shown here") == 2
+    assert "Tom" not in text
+    told = refusal(project, path)
+    assert "`fields.preference.values` is blank: " in told
+    assert "`fields.prompt.roles` is blank: " in told
 
 
 def test_a_label_in_few_records_is_known_or_not_shown(project: Built) -> None:
@@ -375,6 +410,31 @@ def test_git_never_sees_the_file(name: str, project: Built) -> None:
         ["git", "ls-files", "data/raw"], cwd=project.root, check=True, capture_output=True, text=True
     )
     assert listed.stdout.split() == ["data/raw/mine/.gitignore", "data/raw/mine/source.yaml"]
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+@pytest.mark.parametrize("name", ["votes.jsonl", "it's [x] *.jsonl"])
+def test_what_git_holds_already_is_told(name: str, project: Built) -> None:
+    file = project.raw / "mine" / name
+    file.parent.mkdir(parents=True)
+    file.write_text(VOTES, encoding="utf-8")
+    subprocess.run(["git", "init", "-q"], cwd=project.root, check=True)
+    subprocess.run(["git", "add", "-A"], cwd=project.root, check=True)
+    told = next_steps(project, new_source(project, file, None))
+    assert "git ignores it" not in told
+    assert told.index(f"  git rm --cached {quote(f'data/raw/mine/{name}')}\n  dvc add ") > 0
+    other = project.raw / "other/votes.jsonl"
+    other.parent.mkdir()
+    other.write_text(VOTES, encoding="utf-8")
+    told = next_steps(project, new_source(project, other, None))
+    assert "git ignores it" in told
+    assert "--cached" not in told
+
+
+def test_without_git_nothing_is_said_of_what_it_holds(project: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = new_source(project, outside(project), "mine")
+    monkeypatch.setenv("PATH", "")
+    assert "--cached" not in next_steps(project, made)
 
 
 def test_what_git_was_told_before_stays(project: Built) -> None:

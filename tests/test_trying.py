@@ -1,7 +1,7 @@
 """`check` runs a source's adapter over the first records, and tells how many comparisons come out, or why none does."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,7 @@ from pipeline.core.mapping import grouping
 from pipeline.core.mapping.candidates import Batch, RawFile
 from pipeline.core.mapping.grouping import read_groups
 from pipeline.core.mapping.verdicts import NoVerdict, Seen, Verdict, fills
-from pipeline.core.raw.rawfiles import RawBatch, read_batches
+from pipeline.core.raw.rawfiles import Limits, RawBatch, read_batches
 from pipeline.core.sidecar.sources import load_source
 from pipeline.lineage import trying
 from pipeline.lineage.checking import check, source_faults
@@ -177,6 +177,71 @@ def test_a_partner_nowhere_is_one(project: Built) -> None:
 def test_a_fault_that_no_record_mends_is_one_wherever_it_stands(project: Built) -> None:
     found = tried_groups(project, *({"q": number // 2, "r": number} for number in range(12_000)))
     assert str(found.fault()).startswith("0 comparisons from the first 5,000 records: wrong_type 5,000; mend")
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at 20 records of a file, so that more than that is far down."""
+    monkeypatch.setattr(trying, "LOOK", Limits(batch_records=20))
+
+
+def event(kind: str, number: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    common = {"version": 1, "event": kind, "id": f"{kind}{number}", "time": "2026-01-01T10:00:00Z"}
+    return {**common, "turn": f"t{number}", "user": "u", "session": "s", "consent": "c", **changes}
+
+
+def shown(number: int) -> dict[str, Any]:
+    responses = [{"id": f"{number}.{side}", "text": f"text {side}", "model": "m"} for side in "ab"]
+    return event("shown", number, prompt=[{"role": "user", "content": f"Why {number}?"}], responses=responses)
+
+
+def choice(number: int) -> dict[str, Any]:
+    return event("choice", number, shown=f"shown{number}", choice="a")
+
+
+EVENTS: dict[str, Any] = {"adapter": "events", "fields": {}, "options": {"choice": "r-1"}}
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize(
+    ("first", "then", "reason"), [(shown, choice, "not_judged"), (choice, shown, "no_shown_event")]
+)
+def test_the_other_half_of_an_event_may_stand_far_down(
+    project: Built, first: Callable[[int], Any], then: Callable[[int], Any], reason: str
+) -> None:
+    path = put(project, *map(first, range(30)), *map(then, range(30)), **EVENTS)
+    assert check(project, [path]) == [f"{path}: 0 comparisons from the first 20 records: {reason} 20"]
+    short = put(project, *map(first, range(10)), **EVENTS)
+    assert f"{reason} 10; mend" in refused(project, short)
+
+
+@pytest.mark.usefixtures("few")
+def test_a_few_broken_records_among_those_change_nothing(project: Built) -> None:
+    broken = [event("choice", number, turn=7) for number in range(5)]
+    path = put(project, *broken, *map(shown, range(30)), **EVENTS)
+    assert check(project, [path])[0].endswith("the first 20 records: not_judged 15, wrong_type 5")
+    path = put(project, *broken * 3, *map(shown, range(30)), **EVENTS)
+    assert "wrong_type 15, not_judged 5; mend" in refused(project, path)
+
+
+@pytest.mark.usefixtures("few")
+def test_kinds_that_the_options_do_not_name_may_come_first(project: Built) -> None:
+    path = put(project, *(event("thumbs", number) for number in range(30)), shown(1), choice(1), **EVENTS)
+    assert check(project, [path])[0].endswith(": 0 comparisons from the first 20 records: not_a_comparison 20")
+
+
+@pytest.mark.usefixtures("few")
+def test_what_a_group_lacks_may_come_with_a_later_record(project: Built) -> None:
+    lacking = [{"q": number // 2, "r": None, "n": number} for number in range(60)]
+    assert tried_groups(project, *lacking).told().endswith("first 20 records: missing_field 20")
+    assert tried_groups(project, *lacking).fault() is None
+    assert tried_groups(project, *lacking[:10]).fault()
+
+
+@pytest.mark.usefixtures("few")
+def test_what_each_record_lacks_by_itself_is_a_fault(project: Built) -> None:
+    path = put(project, *[record(a=None)] * 30, record())
+    assert "the first 20 records: missing_field 20; mend" in refused(project, path)
 
 
 def test_events_that_say_nothing_may_be_followed_by_one_that_does(project: Built) -> None:

@@ -18,12 +18,15 @@ from pipeline.core.sidecar.sidecars import SIDECAR, Format, Group, Source
 from pipeline.core.sidecar.sources import load_source, load_sources, read_source, source_folders
 from pipeline.core.sidecar.specs import AnySpec, FromPath, side_of
 from pipeline.core.versions import load_versions
+from pipeline.lineage.looking import TABLES, Looked, headless
 from pipeline.lineage.syncing import synced
 from pipeline.lineage.trying import tried
 from pipeline.stages import STAGES, stage_module
 
 # Enough to see whether a map fits; the whole file is read by ingest.
 _LOOKED_AT = 5_000
+# What DVC, and `sources new`, write beside a file in any folder.
+_BESIDE = re.compile(r"\.dvc$|/\.gitignore$")
 _NAME = re.compile(r"[A-Za-z_][\w.-]{0,30}( [\w.-]{1,10})?")
 
 
@@ -120,11 +123,10 @@ def _git_faults(project: Project) -> list[str]:
     faults = []
     for source in real:
         folder = source.folder.relative_to(project.root).as_posix()
-        beside = (f"{folder}/{SIDECAR}", f"{folder}/.gitignore")
         files = sorted(
             name
             for name in tracked
-            if name.startswith(f"{folder}/") and name not in beside and not name.endswith(".dvc")
+            if name.startswith(f"{folder}/") and name != f"{folder}/{SIDECAR}" and not _BESIDE.search(name)
         )
         faults += [
             f"{name}: real data in git (not `synthetic: true`); `git rm --cached` it, then `dvc add` it"
@@ -164,7 +166,7 @@ def _raised(look: Callable[[], object]) -> list[str]:
 
 def _map_faults(source: Source, group: Group) -> list[str]:
     records = _first_records(source.files(group), source.format(group))
-    if not records:
+    if not records.records:
         return ["no record can be read"]
     sides = {
         name: _first_records(source.matching(join.glob), source.format(join))
@@ -173,9 +175,9 @@ def _map_faults(source: Source, group: Group) -> list[str]:
     keys = [(f"join.{name}.on", records, join.on) for name, join in source.sidecar.join.items()]
     keys += [(f"join.{name}.key", sides[name], join.key) for name, join in source.sidecar.join.items()]
     faults = [
-        f"{where}: `{path}` is found in none of {len(found):,} records{_known(found)}"
+        f"{where}: `{path}` is found in none of {len(found.records):,} records{_known(found)}"
         for where, found, path in keys
-        if _absent(found, path)
+        if _absent(found.records, path)
     ]
     mapped = [pair for _, specs in source.variants(group) for pair in specs.items()]
     mapped += [("consent_refs", spec) for ref in source.consent_refs for spec in (ref.subject, ref.consent_id)]
@@ -184,9 +186,10 @@ def _map_faults(source: Source, group: Group) -> list[str]:
     return sorted(set(faults))
 
 
-def _first_records(files: list[Path], declared: Format) -> list[dict[str, Any]]:
+def _first_records(files: list[Path], declared: Format) -> Looked:
     values = (value for path in files for batch in read_batches(path, declared, _no_digest) for value in batch.values)
-    return list(islice((value for value in values if value is not None), _LOOKED_AT))
+    records = list(islice((value for value in values if value is not None), _LOOKED_AT))
+    return Looked(declared, records, len(records))
 
 
 def _no_digest(raws: list[bytes]) -> list[str]:
@@ -197,14 +200,13 @@ def _absent(records: list[dict[str, Any]], path: str) -> bool:
     return all(value is None for value in Joined(records).at(path))
 
 
-def _spec_faults(
-    name: str, spec: AnySpec, records: list[dict[str, Any]], sides: dict[str, list[dict[str, Any]]]
-) -> Iterator[str]:
+def _spec_faults(name: str, spec: AnySpec, records: Looked, sides: dict[str, Looked]) -> Iterator[str]:
     for path in spec.paths():
         side, inner = side_of(path)
-        found = records if side is None else sides[side]
+        looked = records if side is None else sides[side]
+        found = looked.records
         if _absent(found, inner):
-            yield f"field `{name}`: `{path}` is found in none of {len(found):,} records{_known(found)}"
+            yield f"field `{name}`: `{path}` is found in none of {len(found):,} records{_known(looked)}"
         elif isinstance(spec, FromPath) and spec.values is not None:
             met = {
                 str(value).lower() if isinstance(value, bool) else str(value)
@@ -216,9 +218,11 @@ def _spec_faults(
                 yield f"field `{name}`: none of the map's keys ({keys}) occurs at `{path}` in {len(found):,} records"
 
 
-def _known(records: list[dict[str, Any]]) -> str:
-    """List the keys that look like names: a file without a header has texts where its keys should be."""
-    keys = sorted({str(key) for record in records[:100] for key in record})
+def _known(looked: Looked) -> str:
+    """List the keys that look like names; a table without a header has texts and people where its keys should be."""
+    if looked.format in TABLES and looked.records and headless(looked.records):
+        return " (the first row does not look like a header)"
+    keys = sorted({str(key) for record in looked.records[:100] for key in record})
     names = [key for key in keys if _NAME.fullmatch(key)]
     told = ", ".join(names[:30]) or f"{len(keys)} keys that do not look like names"
     return f" (known: {told})" if keys else ""

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from textwrap import wrap
@@ -144,18 +145,28 @@ def _lacking(content: Any) -> list[str]:  # noqa: ANN401
         if content.get("scale", 0) is None
         else []
     )
-    if any(None in (content.get(part) or {}).values() for part in ("values", "roles")):
+    if any(part in content and content[part] is None for part in ("values", "roles")):
+        told.append("write what occurs, and what each stands for: it may name people, so it is not shown here")
+    elif any(None in (content.get(part) or {}).values() for part in ("values", "roles")):
         told.append("say what each blank label stands for; records with one that you take out are quarantined")
     return told
 
 
 def _unused(looked: Looked, used: set[str]) -> str:
-    """Name the paths that at least half of the records have and no guess uses; those with other names by count."""
+    """Name the paths that at least half of the records have and no guess uses.
+
+    What stands below another key is told by count, as are other names: keys may be people (`votes.anna`).
+    """
     counts = found_paths(looked.records)
     free = [path for path, count in counts.items() if path not in used and 2 * count >= len(looked.records)]
     odd = len({key for record in looked.records for key in record} - {path.partition(".")[0] for path in counts})
-    told = f"Paths that no guess uses: {', '.join(free[:_MOST_NAMED]) or 'none'}"
-    more = f", and {len(free) - _MOST_NAMED:,} more" if len(free) > _MOST_NAMED else ""
+    below = Counter(path.partition(".")[0] for path in free if "." in path)
+    named = [
+        f"{key} ({below[key]:,} below it)" if key in below else key
+        for key in dict.fromkeys(path.partition(".")[0] for path in free)
+    ]
+    told = f"Paths that no guess uses: {', '.join(named[:_MOST_NAMED]) or 'none'}"
+    more = f", and {len(named) - _MOST_NAMED:,} more" if len(named) > _MOST_NAMED else ""
     return f"{told}{more}{f'; {odd:,} names that are not plain' if odd else ''}."
 
 

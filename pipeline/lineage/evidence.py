@@ -1,10 +1,11 @@
 """What speaks for a guess, in counts: never a record's text, and never who a person is."""
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
-from pipeline.core.guessing.columns import as_numbers
-from pipeline.core.guessing.labels import labels
+from pipeline.core.guessing.columns import ROLES, as_numbers
+from pipeline.core.guessing.labels import are_known, labels
 from pipeline.core.mapping.candidates import first_reason
 from pipeline.core.mapping.fieldmap import Joined, column_for
 from pipeline.core.sidecar.fields import CHOICES
@@ -29,6 +30,8 @@ def evidence(name: str, content: Any, looked: Looked) -> list[str]:  # noqa: ANN
         spec = as_spec(content)
     except ValueError:
         return told
+    if isinstance(content, dict) and content.get("values", "") is None:
+        return told
     return [*told, *_misfits(name, spec, joined)]
 
 
@@ -51,8 +54,14 @@ def _held(name: str, content: Any, values: list[Any]) -> list[str]:  # noqa: ANN
         return [f"it holds numbers from {min(numbers):g} to {max(numbers):g}"]
     if name in CHOICES or (isinstance(content, dict) and "values" in content):
         found = labels(values)
-        return [f"it holds {_tallied(found)}" if found else "what it holds does not look like labels"]
+        if not found:
+            return ["what it holds does not look like labels"]
+        return [f"it holds {_tallied(found) if are_known(found) else _counted(found)}"]
     return []
+
+
+def _counted(values: Collection[str]) -> str:
+    return f"{len(values):,} distinct values"
 
 
 def _tallied(counts: dict[str, int]) -> str:
@@ -65,8 +74,10 @@ def _misfits(name: str, spec: AnySpec, joined: Joined) -> list[str]:
     if isinstance(spec, Messages):
         chats = [value for value in joined.at(spec.messages) if isinstance(value, list)]
         roles = [one.get(spec.role) for value in chats for one in value if isinstance(one, dict)]
-        counted = labels(role for role in roles if isinstance(role, str))
-        told += [f"its roles: {_tallied(counted)}"] if counted else []
+        counted = Counter(role for role in roles if isinstance(role, str))
+        known = all(role.lower() in ROLES for role in counted)
+        listed = _tallied(dict(sorted(counted.items()))) if known else f"{len(counted):,} distinct names"
+        told += [f"its roles: {listed}"] if counted else []
     if name == "created_at" and column.len() > column.null_count():
         days = column.dt.strftime("%Y-%m-%d")
         told.append(f"it reads as times from {days.min()!s} to {days.max()!s}")

@@ -20,7 +20,7 @@ _BY_SUFFIX: dict[str, Format] = {
     ".tsv": "tsv",
     ".parquet": "parquet",
 }
-_TABLES = ("csv", "tsv")
+TABLES = ("csv", "tsv")
 # In any script, but no sentence, number or address.
 _COLUMN = re.compile(r"[^\W\d][\w()/-]*( [\w()/-]+){0,3}")
 _LONGEST = 40
@@ -37,7 +37,7 @@ class Looked:
     @property
     def text_alone(self) -> frozenset[str | None]:
         """Say, as the field map asks, whether the format knows nothing but text."""
-        return frozenset({None} if self.format in _TABLES else ())
+        return frozenset({None} if self.format in TABLES else ())
 
 
 def look(path: Path) -> Looked:
@@ -61,7 +61,7 @@ def look(path: Path) -> Looked:
         msg = f"{path.name}: no record can be read as {', '.join(formats)}{told}; is it a feedback log?"
         raise PairtrailError(msg)
     found = max(tried, key=lambda one: one[:2])[2]
-    if found.format in _TABLES and _headless(found.records):
+    if found.format in TABLES and headless(found.records):
         msg = f"{path.name}: the first row does not look like a header; write one above it that names the columns"
         raise PairtrailError(msg)
     return found
@@ -73,10 +73,10 @@ def _no_digest(raws: list[bytes]) -> list[str]:
 
 def _fits(one: Format, batch: RawBatch, records: list[dict[str, Any]]) -> bool:
     """Say whether records make sense: any text is a table of one column."""
-    return one not in _TABLES or (len(records[0]) > 1 and 2 * len(records) >= len(batch.rows))
+    return one not in TABLES or (len(records[0]) > 1 and 2 * len(records) >= len(batch.rows))
 
 
-def _headless(records: list[dict[str, Any]]) -> bool:
+def headless(records: list[dict[str, Any]]) -> bool:
     """Find a header that is a row: its cells are numbers, texts or addresses, or stand in their own columns again."""
     rows = [record for record in records if any(value != name for name, value in record.items())]
     names = list(records[0])

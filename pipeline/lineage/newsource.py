@@ -1,6 +1,7 @@
 """Starting a source: look at a raw file, guess what a sidecar would say of it, and leave the rest blank."""
 
 import re
+import subprocess
 from dataclasses import dataclass
 from glob import escape
 from os.path import normpath
@@ -63,16 +64,28 @@ def new_source(project: Project, file: Path, name: str | None) -> Begun:
 def next_steps(project: Project, begun: Begun) -> str:
     """Say what was written, and which commands come next."""
     file, sidecar = _told(project, begun.file), _told(project, begun.sidecar)
+    tracked = _in_git(project, begun.file)
+    ignored = "git holds it already, and must not" if tracked else "git ignores it"
     return "\n".join(
         [
             f"{sidecar} written: {begun.guesses} guesses to confirm, {begun.blanks} blanks to fill in",
-            f"{file} {'copied there; ' if begun.copied else ''}git ignores it: real records belong to DVC",
+            f"{file} {'copied there; ' if begun.copied else ''}{ignored}: real records belong to DVC",
             "next:",
+            *([f"  git rm --cached {quote(file)}"] if tracked else []),
             f"  dvc add {quote(file)}",
             f"  pairtrail check {quote(sidecar)}",
             "  pairtrail sync",
         ]
     )
+
+
+def _in_git(project: Project, file: Path) -> bool:
+    """Say whether git tracks the file already: a .gitignore changes nothing then."""
+    asked = ["git", "--literal-pathspecs", "ls-files", "--error-unmatch", "--", _told(project, file)]
+    try:
+        return subprocess.run(asked, cwd=project.root, capture_output=True, check=False).returncode == 0  # noqa: S603
+    except FileNotFoundError:
+        return False
 
 
 def _told(project: Project, path: Path) -> str:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from pipeline.adapters import Adapter
-from pipeline.core.mapping.candidates import Batch, RawFile, Reading
+from pipeline.core.mapping.candidates import NO_COMPARISON_REASONS, Batch, RawFile, Reading
 from pipeline.core.mapping.sides import side_files
 from pipeline.core.raw.rawfiles import RawBatch, read_batches
 from pipeline.core.sidecar.sidecars import Format, Group, Source
@@ -21,8 +21,9 @@ _SIDE_BATCHES = 20
 # A group of files that are read alike shows what it is in its first few.
 _MOST_FILES = 20
 _MOST_TOLD = 4
-# What a record further down could mend: the partner of one that was read, or the first to say what anybody preferred.
-_MENDABLE = {"no_partner", "one_label", "nothing_said"}
+# What records further down could mend where a file is cut: any sound record that gives nothing yet, as the first that
+# does may follow, and one whose other half was not read.
+_MENDABLE = {*NO_COMPARISON_REASONS, "no_side_record", "no_shown_event"}
 
 
 @dataclass(slots=True)
@@ -34,6 +35,8 @@ class Tried:
     reasons: Counter[str] = field(default_factory=Counter)
     cut: bool = False
     """Whether files go on beyond what was looked at."""
+    grouped: bool = False
+    """Whether the adapter reads records in groups: what one lacks, another may bring."""
 
     def told(self) -> str:
         """Tell it in one line."""
@@ -47,8 +50,10 @@ class Tried:
 
     def fault(self) -> str | None:
         """Say what is wrong where no comparison comes out, and nothing further down could change that."""
-        mendable = _MENDABLE | ({"no_side_record"} if self.cut else set())
-        if self.comparisons or (self.cut and set(self.reasons) <= mendable):
+        mendable = _MENDABLE | ({"missing_field"} if self.grouped else set())
+        # A log holds a broken record here and there, before its first verdict too.
+        mended = sum(count for reason, count in self.reasons.items() if reason in mendable)
+        if self.comparisons or (self.cut and 2 * mended >= self.reasons.total()):
             return None
         return f"{self.told()}; mend `fields` or `options`, or take another `adapter`"
 
@@ -93,6 +98,8 @@ def _add(found: Tried, file: str, batches: Iterator[Batch]) -> None:
     reasons: set[tuple[int, str]] = set()
     for batch in batches:
         found.records += batch.records.height
+        # Verdicts of groups come apart from their records.
+        found.grouped |= batch.records.is_empty()
         found.comparisons += batch.candidates["reason"].null_count()
         for frame in (batch.records, batch.candidates, _partners(batch.candidates, file)):
             told = frame.filter(pl.col("reason").is_not_null()).select("source_row", "reason").unique()

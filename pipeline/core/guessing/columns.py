@@ -13,7 +13,7 @@ from pipeline.core.sidecar.specs import FromPath
 PROMPTS = ("prompt", "instruction", "question", "query", "user_prompt", "request", "problem", "input", "task")
 CHATS = ("conversation", "conversations", "messages", "dialogue", "dialog", "history", "chat", "turns", "context")
 ANNOTATORS = ("annotator", "worker", "rater", "labeler", "labeller", "evaluator", "reviewer", "voter", "participant")
-_PEOPLE = {"worker", "rater", "labeler", "labeller", "voter", "participant", "user"}
+PEOPLE = {"worker", "rater", "labeler", "labeller", "voter", "participant", "user"}
 JUDGES = ("judge_model", "judge", "judge_name", "evaluator_model", "annotator_model")
 _RESPONSE = {"response", "answer", "completion", "output", "reply", "candidate", "draft", "generation", "continuation"}
 _NO_RESPONSE = {
@@ -136,7 +136,7 @@ def prompt(columns: Columns) -> Any:  # noqa: ANN401
     return path
 
 
-_ROLES = {
+ROLES = {
     **dict.fromkeys(("user", "human", "person", "prompter", "customer"), "user"),
     **dict.fromkeys(("assistant", "bot", "gpt", "chatbot", "model", "ai", "agent"), "assistant"),
     **dict.fromkeys(("tool", "function", "observation"), "tool"),
@@ -146,14 +146,15 @@ _MOST_ROLES = 8
 
 
 def _messages(columns: Columns, path: str, role: str, content: str) -> dict[str, Any] | None:
-    """Describe a list of messages; a role that is not known has no target, and names of people are no roles."""
+    """Describe a list of messages; where a role is not known, it may name a person, and the roles are left blank."""
     chats = [value for value in columns.values(path) if is_chat(value, role, content)]
     names = sorted({message[role] for value in chats for message in value})
-    if len(names) > _MOST_ROLES or not any(name.lower() in _ROLES for name in names):
+    if len(names) > _MOST_ROLES or not any(name.lower() in ROLES for name in names):
         return None
-    foreign = {name: _ROLES.get(name.lower()) for name in names if name not in set(_ROLES.values())}
+    foreign = {name: ROLES.get(name.lower()) for name in names if name not in set(ROLES.values())}
+    roles = foreign if all(foreign.values()) else None
     keys = {} if (role, content) == ("role", "content") else {"role": role, "content": content}
-    return {"messages": path, **keys, **({"roles": foreign} if foreign else {})}
+    return {"messages": path, **keys, **({"roles": roles} if foreign else {})}
 
 
 def annotator(columns: Columns) -> tuple[str | None, str | None]:
@@ -163,7 +164,7 @@ def annotator(columns: Columns) -> tuple[str | None, str | None]:
         return path, "model" if "model" in words(path) else None
     if path := columns.named((*named, "user_id", "user"), are_labels):
         # An annotator, a reviewer or an evaluator may be a model.
-        return path, "human" if set(words(path)) & _PEOPLE else None
+        return path, "human" if set(words(path)) & PEOPLE else None
     return None, None
 
 

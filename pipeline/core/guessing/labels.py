@@ -17,6 +17,15 @@ _TIES = {"tie", "tied", "equal", "equally good", "draw", "same", "about the same
 _BAD = {"both bad", "tie both bad"}
 # What a label may call the response beside its mark.
 _NOUNS = {"response", "answer", "output", "completion", "reply", "candidate", "draft", "option", "model", "assistant"}
+# What else verdicts and scales say, word by word; any other word may be a person's name, or somebody's text.
+_SAID = {
+    *("ab", "ba", "c", "d", "e", "n", "no", "yes", "neither", "none", "both", "not", "is", "the", "as", "than", "and"),
+    *("good", "bad", "better", "best", "worse", "worst", "much", "more", "less", "slightly", "somewhat", "strongly"),
+    *("clearly", "significantly", "marginally", "negligibly", "moderately", "very", "far"),
+    *("weak", "weaker", "moderate", "strong", "stronger", "low", "medium", "high", "slight", "clear"),
+    *("tie", "tied", "ties", "equal", "equally", "draw", "same", "about", "preference", "similar", "unsure", "unclear"),
+    *("unknown", "skip", "skipped", "win", "wins", "won", "loss", "lose", "loses", "prefer", "preferred"),
+}
 _SIDES = (("a", "b"), ("left", "right"), ("first", "second"), ("one", "two"), ("x", "y"))
 
 
@@ -39,6 +48,19 @@ def labels(values: Iterable[Any]) -> dict[str, int] | None:
         return None
     known = [_is_small(label) or _meaning(label, ascii_lowercase) is not None for label in found]
     return found if all(known) or sum(found.values()) >= _REPEATED * len(found) else None
+
+
+def are_known(found: Iterable[str]) -> bool:
+    """Say whether all labels are words of verdicts and scales, or small numbers: these alone are ever written out."""
+    return all(label.isascii() and _is_known(label) for label in found)
+
+
+def _is_known(label: str) -> bool:
+    if _is_small(label) or _meaning(label, ascii_lowercase) is not None:
+        return True
+    known = _SAID | _NOUNS | {side for pair in _SIDES for side in pair}
+    spelt = words(label)
+    return bool(spelt) and all(word in known or _is_small(word) for word in spelt)
 
 
 def _is_small(label: str) -> bool:

@@ -4,17 +4,25 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.core.guessing.columns import ANNOTATORS, Columns, as_numbers
-from pipeline.core.guessing.labels import labels, preferences_of
+from pipeline.core.guessing.columns import ANNOTATORS, PEOPLE, Columns, as_numbers
+from pipeline.core.guessing.labels import are_known, labels, preferences_of
 from pipeline.core.guessing.paths import Pair, words
 
 PREFERENCES = (
     *("preference", "preferred", "winner", "verdict", "choice", "chosen", "vote", "judgment", "judgement"),
     *("better", "best", "selected", "decision", "pick", "label"),
 )
+# `label` may be the name of anything.
+_NAMED = PREFERENCES.index("label")
 STRENGTHS = ("strength", "preference_strength", "margin", "degree", "intensity", "grade", "score")
 # A label of the other kind: what was not chosen, or how things were shown.
-_OTHER = {"loser", "worse", "worst", "rejected", "order", "shown", "position", "presented", "expected", "gold"}
+_OTHER = {"loser", "worse", "worst", "rejected", "order", "shown", "position", "presented", "expected", "gold"} | {
+    *("top", "first", "less", "least", "bottom"),
+}
+# A last name that says nothing: the one before it is what a path is called.
+_GENERIC = {"text", "content", "value", "string", "name", "side"}
+# Who judged, and not what.
+_WHO = {*ANNOTATORS, *PEOPLE, "by"}
 _FEW = 4
 
 
@@ -31,27 +39,42 @@ class Spoken:
         return all(self.values.values()) and {"a", "b"} <= set(self.values.values())
 
     def spec(self) -> str | dict[str, Any]:
-        """Write it as a value spec; where the labels are ours already, without a map."""
+        """Write it as a value spec; where the labels are ours already, without a map.
+
+        The map is blank where a label is no word of verdicts: it may name a person, or be a text.
+        """
         ours = all(label == target for label, target in self.values.items())
-        return self.path if ours else {"path": self.path, "values": self.values}
+        return self.path if ours else {"path": self.path, "values": self.values if are_known(self.values) else None}
 
 
 def preference(columns: Columns, pair: Pair | None) -> tuple[Spoken | None, list[str]]:
-    """Take the path that holds the verdict, and name the others that could: certain ones first, then by their names."""
+    """Take the path that holds the verdict, and name the others that could.
+
+    What is named like a verdict goes before what is not, as labels alone may say anything of a response; then what is
+    certain. A path below another is taken only where its own name says what it holds: keys may be people.
+    """
     ranked = []
     for path in columns.free:
         spelt, found = words(path), labels(columns.values(path))
-        place = next((place for place, name in enumerate(PREFERENCES) if name in spelt[-2:]), len(PREFERENCES))
-        if found is None or set(spelt) & _OTHER or _numbered(path):
+        place = next((place for place, name in enumerate(PREFERENCES) if name in _called(path)), len(PREFERENCES))
+        if found is None or set(spelt) & (_OTHER | _WHO) or _numbered(path):
             continue
         spoken = Spoken(path, preferences_of(found, pair))
-        if spoken.certain or place < len(PREFERENCES):
-            ranked.append((not spoken.certain, place, path, spoken))
-    ranked.sort(key=lambda one: one[:3])
+        if place < len(PREFERENCES) or (spoken.certain and "." not in path):
+            ranked.append((place >= _NAMED, not spoken.certain, place, path, spoken))
+    ranked.sort(key=lambda one: one[:4])
     if not ranked:
         return None, []
-    columns.take(ranked[0][2])
-    return ranked[0][3], [path for _, _, path, _ in ranked[1:]]
+    columns.take(ranked[0][3])
+    return ranked[0][4], [path for *_, path, _ in ranked[1:] if "." not in path]
+
+
+def _called(path: str) -> tuple[str, ...]:
+    """Return the last words of a path's own name; of the one above it, where that says nothing."""
+    own = [words(name) for name in path.split(".")]
+    while len(own) > 1 and set(own[-1]) <= _GENERIC:
+        own.pop()
+    return own[-1][-2:]
 
 
 def _numbered(path: str) -> bool:
@@ -89,7 +112,8 @@ def strength(columns: Columns) -> Any:  # noqa: ANN401
     values = columns.values(path)
     numbers = as_numbers(values)
     if numbers is None:
-        return {"path": path, "values": dict.fromkeys(labels(values) or {})}
+        found = labels(values) or {}
+        return {"path": path, "values": dict.fromkeys(found) if are_known(found) else None}
     shares = max(numbers) <= 1 and any(not one.is_integer() for one in numbers)
     return path if shares else {"path": path, "scale": None}
 
