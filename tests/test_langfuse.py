@@ -354,6 +354,20 @@ def test_everybody_behind_a_comparison_must_have_consented(project: Built) -> No
     assert project.reasons("validate") == {"no_consent": 2}
 
 
+@pytest.mark.parametrize("name", ["policy_version", "rubric_version"])
+@pytest.mark.parametrize("path", ["metadata.under", "traces:under"])
+def test_scores_under_two_policies_or_rubrics_do_not_meet(project: Built, name: str, path: str) -> None:
+    under = {"t1": 1, "t2": "2", "t3": "1"}
+    traces = [trace(of, under=version) for of, version in under.items()]
+    scores = [score(n, of, n, metadata={"under": version}) for n, (of, version) in enumerate(under.items(), 1)]
+    written = {name: lines(*records) for name, records in files(scores, traces).items()}
+    sidecar = {"adapter": "langfuse", "files": ["scores.jsonl"], "join": JOIN, "fields": {}}
+    project.source("lf", written, **sidecar, options=HELP, **{name: {"path": path}}).run("ingest")
+    [row] = project.comparisons().to_dicts()
+    assert (row["response_a"], row["response_b"], row[name]) == ("answer of t1", "answer of t3", "1")
+    assert silences(project) == {"no_partner": 1}
+
+
 SOUND = [
     *(score(n, f"t{n}", n) for n in (1, 2, 3)),
     *(category(n, f"t{n % 3 + 1}", "good" if n % 2 else "fair") for n in (4, 5, 6)),

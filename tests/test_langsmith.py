@@ -131,6 +131,17 @@ def test_runs_of_two_prompts_cannot_be_compared(project: Built) -> None:
     assert project.account("ingest")["records_by_source"]["ls"] == {"quarantined": 2, "reference": 4}
 
 
+@pytest.mark.parametrize("group", [None, "g1"])
+def test_feedback_under_two_policies_does_not_meet(project: Built, group: str | None) -> None:
+    told = {"key": "preferred", "feedback_group_id": group, **sourced("app", "ann")}
+    records = [feedback(n, f"r{n}", n, **told, policy=policy) for n, policy in ((1, "p-1"), (2, "p-2"))]
+    written = {"feedback.jsonl": lines(*records), "runs.jsonl": lines(*RUNS)}
+    options = PAIRWISE if group else {"scores": {"preferred": {"scale": [0, 5]}}}
+    changes = {"adapter": "langsmith", "files": ["feedback.jsonl"], "fields": {}, "join": JOIN, "options": options}
+    project.source("ls", written, **changes, policy_version={"path": "policy"}).run("ingest")
+    assert silences(project) == {"no_partner": 2}
+
+
 def test_scores_of_one_annotator_on_equal_inputs_are_a_comparison(project: Built) -> None:
     options = {"scores": {"help": {"scale": [0, 1]}}}
     [row] = (

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from pipeline.adapters.oasst import guess
+from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
 from tests.building import Built, lines
 from tests.hostile import nothing_is_lost, spoiled_files
@@ -144,6 +145,13 @@ def test_what_is_withdrawn_is_quarantined_with_all_that_follows_it(project: Buil
     ingested(project, tree(said("a", rank=0), gone, said("b", rank=2)))
     assert verdicts(project) == {("a", "b", "a")}
     assert project.reasons("ingest") == {"withdrawn": 3}
+
+
+def test_quarantine_says_nothing_that_a_message_id_says(project: Built) -> None:
+    replies = [said(f"Ann's secret {rank}", rank=rank, deleted=True) for rank in (0, 1)]
+    ingested(project, tree(*replies))
+    [key] = project.table("ingest/quarantine")["fan_out"]
+    assert key == digest_text("Ann's secret 0", "Ann's secret 1")
 
 
 def test_a_tree_whose_root_is_withdrawn_gives_nothing(project: Built) -> None:

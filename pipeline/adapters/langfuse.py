@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Literal
 
 from pipeline.core.errors import PairtrailError
+from pipeline.core.mapping.apart import told_apart, versions_of
 from pipeline.core.mapping.candidates import Batch, RawFile
 from pipeline.core.mapping.exchanges import Exchange, exchange_in, response_of, stated_at
 from pipeline.core.mapping.grouping import Key, read_groups
@@ -28,6 +29,7 @@ from pipeline.core.mapping.rated import (
 from pipeline.core.mapping.verdicts import NoVerdict, Seen, Verdict
 from pipeline.core.params import STRICT, build
 from pipeline.core.sidecar.sidecars import SIDECAR
+from pipeline.core.sidecar.specs import AnySpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,11 @@ def read(file: RawFile) -> Iterator[Batch]:
         msg = f"{where}: adapter langfuse needs `join` to name side files `traces`, `observations` or both"
         raise PairtrailError(msg)
     given = rated_fills(options.rubrics.values())
-    yield from read_groups(file, partial(_key, options), partial(_pair, options), given, partial(_alone, options))
+    key_of = partial(_key, options, versions_of(file))
+    yield from read_groups(file, key_of, partial(_pair, options), given, partial(_alone, options))
 
 
-def _key(options: Options, seen: Seen) -> Key | NoVerdict | Verdict:
+def _key(options: Options, versions: list[AnySpec], seen: Seen) -> Key | NoVerdict | Verdict:
     judged = _judged(options, seen)
     if not isinstance(judged, _Judged):
         return judged if isinstance(judged, NoVerdict) else Verdict({}, fault=judged)
@@ -113,7 +116,7 @@ def _key(options: Options, seen: Seen) -> Key | NoVerdict | Verdict:
     if kind == "human" and not is_named(annotator):
         return NoVerdict("no_partner")
     who = str(annotator) if is_named(annotator) else None
-    return ("score", seen.content["name"], kind, who, prompt_key(judged.exchange))
+    return ("score", seen.content["name"], kind, who, prompt_key(judged.exchange), told_apart(seen, versions))
 
 
 def _pair(options: Options, members: list[Seen]) -> Iterator[Verdict]:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Literal
 
 from pipeline.core.errors import PairtrailError
+from pipeline.core.mapping.apart import told_apart, versions_of
 from pipeline.core.mapping.candidates import Batch, RawFile
 from pipeline.core.mapping.exchanges import Exchange, exchange_in, response_of, stated_at
 from pipeline.core.mapping.grouping import Key, read_groups
@@ -28,6 +29,7 @@ from pipeline.core.mapping.rated import (
 from pipeline.core.mapping.verdicts import NoVerdict, Seen, Verdict
 from pipeline.core.params import STRICT, build
 from pipeline.core.sidecar.sidecars import SIDECAR
+from pipeline.core.sidecar.specs import AnySpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +129,21 @@ def read(file: RawFile) -> Iterator[Batch]:
         msg = f"{where}: adapter langsmith needs `join` to name the side file `runs`"
         raise PairtrailError(msg)
     given = rated_fills(options.rubrics.values())
-    yield from read_groups(file, partial(_key, options), partial(_pair, options), given, partial(_alone, options))
+    key_of = partial(_key, options, versions_of(file))
+    yield from read_groups(file, key_of, partial(_pair, options), given, partial(_alone, options))
 
 
-def _key(options: Options, seen: Seen) -> Key | NoVerdict | Verdict:
+def _key(options: Options, versions: list[AnySpec], seen: Seen) -> Key | NoVerdict | Verdict:
     judged = _judged(options, seen)
     if not isinstance(judged, _Judged):
         return judged if isinstance(judged, NoVerdict) else Verdict({}, fault=judged)
     key, annotator, kind = seen.content["key"], judged.shared["annotator"], judged.shared["annotator_kind"]
-    who = str(annotator) if is_named(annotator) else None
+    who, under = str(annotator) if is_named(annotator) else None, told_apart(seen, versions)
     if judged.group is not None:
-        return ("comparative", key, str(judged.group), kind, who)
+        return ("comparative", key, str(judged.group), kind, who, under)
     if judged.score is None or (kind == "human" and who is None):
         return ("alone", seen.digest)
-    return ("score", key, kind, who, prompt_key(judged.exchange))
+    return ("score", key, kind, who, prompt_key(judged.exchange), under)
 
 
 def _pair(options: Options, members: list[Seen]) -> Iterator[Verdict]:
@@ -243,7 +246,5 @@ def guess(records: list[dict[str, Any]]) -> dict[str, Any] | None:
     grouped = {str(one["key"]) for one in records if one.get("feedback_group_id") is not None}
     scored = {str(one["key"]) for one in records if one.get("feedback_group_id") is None and one["score"] is not None}
     named = {"scores": scored, "comparative": grouped}
-    return {
-        "options": {name: {key: {} for key in sorted(found)} for name, found in named.items() if found},
-        "fields": {},
-    }
+    options: dict[str, Any] = {name: {key: {} for key in sorted(found)} for name, found in named.items() if found}
+    return {"options": options, "fields": {}}

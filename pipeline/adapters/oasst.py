@@ -10,6 +10,7 @@ from functools import partial
 from itertools import combinations, pairwise
 from typing import Any, Literal
 
+from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.mapping.candidates import Batch, RawFile
 from pipeline.core.mapping.grouping import Key, read_groups
@@ -148,7 +149,7 @@ def _compared(path: list[_Message] | None, better: _Message, worse: _Message) ->
     ids = [one.get("message_id") for one in (a, b)]
     fault = None if all(type(one) is str for one in ids) else "missing_field" if None in ids else "wrong_type"
     withdrawn = not all(_stands(message) for message in (*(path or ()), a, b))
-    return Verdict(values, key=f"{ids[0]} {ids[1]}", fault="withdrawn" if withdrawn else fault), [a, b]
+    return Verdict(values, key=digest_text(*map(str, ids)), fault="withdrawn" if withdrawn else fault), [a, b]
 
 
 def _by_text(message: _Message) -> tuple[str, str]:
