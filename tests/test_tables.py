@@ -222,6 +222,39 @@ def test_what_a_kill_left_beside_a_folder_is_swept_away(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["stage"]
 
 
+def test_a_kill_between_the_two_renames_loses_no_folder(tmp_path: Path) -> None:
+    """The old folder has stepped aside, the new one is not in its place; then the next run fails."""
+    place = tmp_path / "stage"
+    (tmp_path / ".stage.old").mkdir()
+    write_text("old", tmp_path / ".stage.old" / "kept.txt")
+    (tmp_path / ".stage.part").mkdir()
+
+    def fail() -> None:
+        with whole_folder(place):
+            msg = "the power went"
+            raise OSError(msg)
+
+    with pytest.raises(OSError, match="the power went"):
+        fail()
+    assert (place / "kept.txt").read_text(encoding="utf-8") == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path: Path) -> None:
+    place = tmp_path / "stage"
+    with whole_folder(place) as built:
+        write_text("old", built / "kept.txt")
+
+    def vanish() -> None:
+        with whole_folder(place) as built:
+            built.rmdir()
+
+    with pytest.raises(FileNotFoundError):
+        vanish()
+    assert [path.name for path in place.iterdir()] == ["kept.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+
+
 def test_json_is_sorted_readable_and_ends_its_line(tmp_path: Path) -> None:
     write_json({"b": [1], "a": "ü"}, tmp_path / "deep" / "x.json")
     assert (tmp_path / "deep" / "x.json").read_bytes() == '{\n  "a": "ü",\n  "b": [\n    1\n  ]\n}\n'.encode()

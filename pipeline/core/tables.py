@@ -161,8 +161,13 @@ def write_text(text: str, path: Path) -> None:
 
 @contextmanager
 def whole_folder(place: Path) -> Iterator[Path]:
-    """Give a folder beside `place` to write into; at the end it takes the place of the old one, or nothing changes."""
+    """Give a folder beside `place` to write into; at the end it takes the place of the old one, or nothing changes.
+
+    The old folder steps aside for the moment between two renames: whoever finds it there, and no folder in its place,
+    puts it back before anything else.
+    """
     built, old = (place.with_name(f".{place.name}.{suffix}") for suffix in ("part", "old"))
+    _put_back(old, place)
     for stale in (built, old):
         shutil.rmtree(stale, ignore_errors=True)
     built.mkdir(parents=True)
@@ -172,5 +177,11 @@ def whole_folder(place: Path) -> Iterator[Path]:
             place.replace(old)
         built.replace(place)
     finally:
+        _put_back(old, place)
         for stale in (built, old):
             shutil.rmtree(stale, ignore_errors=True)
+
+
+def _put_back(old: Path, place: Path) -> None:
+    if old.exists() and not place.exists():
+        old.replace(place)
