@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from pipeline.core.errors import PairtrailError
+from pipeline.core.exporting.rows import write_rows
 from pipeline.core.publishing.content import file_digest
 from pipeline.core.spill import Spill, parts_for
 from pipeline.core.tables import (
     ROW_GROUP,
+    RowGroups,
     arrow_schema,
+    batches_of,
     whole_folder,
     write_json,
     write_sorted,
@@ -105,6 +108,74 @@ def test_row_groups_are_of_one_size_however_the_rows_are_cut(tmp_path: Path) -> 
         assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [ROW_GROUP, ROW_GROUP, 5]
         found.add(file_digest(path))
     assert len(found) == 1
+
+
+def long_rows(count: int) -> pl.DataFrame:
+    """Rows whose text, beside 80 bytes or so, is of very different sizes."""
+    sizes = [(i * 37) % 400 if i % 9 else 3_000 for i in range(count)]
+    prompts = [[{"role": "user", "content": "ü" * (size // 2)}] for size in sizes]
+    return rows(count).with_columns(prompt=pl.Series(prompts, dtype=MESSAGES))
+
+
+def bytes_of_text(value: object) -> int:
+    """Count the bytes of all texts inside a value, one by one."""
+    if isinstance(value, str):
+        return len(value.encode())
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
+    return sum(map(bytes_of_text, inner))
+
+
+def groups_expected(frame: pl.DataFrame, limit: int) -> list[int]:
+    groups: list[int] = []
+    held = 0
+    for row in frame.iter_rows():
+        size = bytes_of_text(row)
+        if not groups or held + size > limit or groups[-1] == ROW_GROUP:
+            groups, held = [*groups, 0], 0
+        groups[-1], held = groups[-1] + 1, held + size
+    return groups
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 60), max_size=6), st.sampled_from([1, 500, 1_000, 2_500, 10_000, 10**9]))
+def test_row_groups_end_before_texts_grow_too_large(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], limit: int
+) -> None:
+    """A row group of long prompts once overflowed the 32-bit offsets of plain strings."""
+    folder = tmp_path_factory.mktemp("long")
+    frame = long_rows(60)
+    frames = [frame.slice(low, high - low) for low, high in pairwise([0, *sorted(sizes), 60])]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.core.tables._GROUP_BYTES", limit)
+        path = written(frames, folder / "cut.parquet")
+        assert path.read_bytes() == written([frame], folder / "whole.parquet").read_bytes()
+    metadata = parquet.read_metadata(path)
+    found = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    assert found == groups_expected(frame, limit)
+    assert pl.concat(batches_of(path)).equals(frame)
+    assert [batch.height for batch in batches_of(path)] == found
+
+
+def test_what_waits_holds_no_text_of_rows_already_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slice of a list column keeps the whole column: its cast would overflow where the rows themselves do not."""
+    monkeypatch.setattr("pipeline.core.tables._GROUP_BYTES", 10_000)
+    groups = RowGroups(arrow_schema(MIXED, {}))
+    for group in chain(groups.add(long_rows(200)), groups.rest()):
+        assert len(group["prompt"].chunk(0).values) == group.num_rows
+
+
+@pytest.mark.parametrize("size", [1, 7, 60])
+def test_exported_row_groups_are_bounded_and_lose_nothing(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.core.tables._GROUP_BYTES", 2_500)
+    frame = long_rows(60)
+    path = tmp_path / "rows.parquet"
+    assert write_rows(cut(frame, size), path, dtypes(MIXED)) == 60
+    metadata = parquet.read_metadata(path)
+    found = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    assert found == [count for piece in cut(frame, size) for count in groups_expected(piece, 2_500)]
+    assert pl.read_parquet(path).equals(frame)
 
 
 @settings(max_examples=30)
@@ -219,6 +290,39 @@ def test_what_a_kill_left_beside_a_folder_is_swept_away(tmp_path: Path) -> None:
         (tmp_path / name / "text.parquet").write_text("left over")
     with whole_folder(tmp_path / "stage") as built:
         assert not list(built.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+
+
+def test_a_kill_between_the_two_renames_loses_no_folder(tmp_path: Path) -> None:
+    """The old folder has stepped aside, the new one is not in its place; then the next run fails."""
+    place = tmp_path / "stage"
+    (tmp_path / ".stage.old").mkdir()
+    write_text("old", tmp_path / ".stage.old" / "kept.txt")
+    (tmp_path / ".stage.part").mkdir()
+
+    def fail() -> None:
+        with whole_folder(place):
+            msg = "the power went"
+            raise OSError(msg)
+
+    with pytest.raises(OSError, match="the power went"):
+        fail()
+    assert (place / "kept.txt").read_text(encoding="utf-8") == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path: Path) -> None:
+    place = tmp_path / "stage"
+    with whole_folder(place) as built:
+        write_text("old", built / "kept.txt")
+
+    def vanish() -> None:
+        with whole_folder(place) as built:
+            built.rmdir()
+
+    with pytest.raises(FileNotFoundError):
+        vanish()
+    assert [path.name for path in place.iterdir()] == ["kept.txt"]
     assert [path.name for path in tmp_path.iterdir()] == ["stage"]
 
 

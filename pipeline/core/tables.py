@@ -17,7 +17,7 @@ from schemas.check import TableError, check
 from schemas.columns import dtypes
 
 ROW_GROUP = 16_384
-_ARROW_BYTES = 2**30
+_GROUP_BYTES = 512 * 2**20
 Seen: TypeAlias = Callable[[pl.DataFrame], None]
 
 
@@ -38,6 +38,72 @@ def write_sorted(
     return table.rows
 
 
+class RowGroups:
+    """Rows cut into row groups: at most `ROW_GROUP` rows, and no more bytes of text than plain `string` holds.
+
+    A group ends before the row whose text would not fit; a row that is larger than the limit is a group by itself. So
+    the cuts hang on the rows alone, never on how they came, and no more than a group waits in memory.
+    """
+
+    def __init__(self, target: arrow.Schema) -> None:
+        """Cut rows of the columns of `target`."""
+        self._target = target
+        self._held: list[arrow.Table] = []
+        self._rows = self._bytes = 0
+
+    def add(self, frame: pl.DataFrame) -> Iterator[arrow.Table]:
+        """Yield the groups that are full; the rest waits, as Arrow: a Polars frame would keep all texts of its part."""
+        ends = _text_bytes(frame).cum_sum()
+        start = before = 0
+        while start < frame.height:
+            fit = int(ends.search_sorted(before + _GROUP_BYTES - self._bytes, side="right"))
+            stop = min(max(fit, start if self._rows else start + 1), start + ROW_GROUP - self._rows, frame.height)
+            if stop > start:
+                self._hold(frame.select(pl.all().gather(range(start, stop))), int(ends[stop - 1]) - before)
+                start, before = stop, int(ends[stop - 1])
+            if start < frame.height or self._rows == ROW_GROUP:
+                yield from self.rest()
+
+    def rest(self) -> Iterator[arrow.Table]:
+        """Yield the rows that wait, if any."""
+        if self._held:
+            group = arrow.concat_tables(self._held).combine_chunks()
+            self._held, self._rows, self._bytes = [], 0, 0
+            yield group
+
+    def _hold(self, rows: pl.DataFrame, text: int) -> None:
+        """Keep gathered rows: those of a slice would bring along the texts of all rows that it is a slice of."""
+        try:
+            self._held.append(rows.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(self._target))
+        except arrow.ArrowInvalid:
+            if text <= _GROUP_BYTES:
+                raise
+            msg = f"a row holds {text:,} bytes of text, more than a column of plain strings takes (2 GiB); drop it"
+            raise PairtrailError(msg) from None
+        self._rows, self._bytes = self._rows + rows.height, self._bytes + text
+
+
+def _text_bytes(frame: pl.DataFrame) -> pl.Series:
+    """Return how many bytes of text each row holds."""
+    sizes = [_size(pl.col(name), kind) for name, kind in frame.schema.items()]
+    found = [size for size in sizes if size is not None]
+    none = pl.repeat(0, pl.len(), dtype=pl.Int64)
+    return frame.select(pl.sum_horizontal(none, *found).cast(pl.Int64).alias("bytes"))["bytes"]
+
+
+def _size(value: pl.Expr, kind: Any) -> pl.Expr | None:  # noqa: ANN401
+    if kind == pl.String:
+        return value.str.len_bytes().cast(pl.Int64).fill_null(0)
+    if isinstance(kind, pl.List):
+        inner = _size(pl.element(), kind.inner)
+        return None if inner is None else value.list.eval(inner).list.sum().fill_null(0)
+    if isinstance(kind, pl.Struct):
+        sizes = [_size(value.struct.field(field.name), field.dtype) for field in kind.fields]
+        found = [size for size in sizes if size is not None]
+        return pl.sum_horizontal(found) if found else None
+    return None
+
+
 class TableWriter:
     """A Parquet file that grows by frames that follow each other in key order."""
 
@@ -45,27 +111,23 @@ class TableWriter:
         """Write into an open file; `path` names the table in errors."""
         self.rows = 0
         self._path, self._schema, self._file, self._seen = path, schema, file, seen
-        self._held: list[arrow.Table] = []
+        self._groups = RowGroups(file.schema)
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Write rows; those that fill no row group wait, as Arrow: a Polars frame would keep all texts of its part."""
+        """Write rows; those that fill no row group wait."""
         rows = frame.select(list(self._schema.columns))
         if rows.schema != dtypes(self._schema):
             _checked(rows, self._schema, self._path)
-        self._held += [block.to_arrow(compat_level=pl.CompatLevel.oldest()) for block in _blocks(rows)]
-        while sum(held.num_rows for held in self._held) >= ROW_GROUP:
-            self._write()
+        for group in self._groups.add(rows):
+            self._write(group)
 
     def finish(self) -> None:
         """Write the rows that wait."""
-        while any(held.num_rows for held in self._held):
-            self._write()
+        for group in self._groups.rest():
+            self._write(group)
 
-    def _write(self) -> None:
-        """Check and write the first of the rows that wait: what is checked is what is written."""
-        waiting = arrow.concat_tables(self._held)
-        self._held = [waiting.slice(ROW_GROUP)]
-        group = waiting.slice(0, ROW_GROUP).cast(self._file.schema).combine_chunks()
+    def _write(self, group: arrow.Table) -> None:
+        """Check and write a row group: what is checked is what is written."""
         rows = pl.DataFrame(pl.from_arrow(group))
         _checked(rows, self._schema, self._path)
         self._file.write_table(group, row_group_size=ROW_GROUP)
@@ -82,8 +144,8 @@ def writing(
 
     `seen` is shown all rows in their order, as they are written (a digest, say).
 
-    Plain `list` and `string` (a reader of `large_list` once scored the text of the list), zstd, row groups of a fixed
-    size whatever the frames' sizes, page statistics, metadata in sorted order.
+    Plain `list` and `string` (a reader of `large_list` once scored the text of the list), zstd, row groups that
+    hang on the rows alone, page statistics, metadata in sorted order.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
@@ -125,20 +187,17 @@ def _plain(kind: Any) -> Any:  # noqa: ANN401
     return kind
 
 
-def _blocks(frame: pl.DataFrame) -> Iterable[pl.DataFrame]:
-    """Cut what would not fit into one Arrow `string`, whose offsets have 32 bits."""
-    return frame.iter_slices(ROW_GROUP) if frame.estimated_size() > _ARROW_BYTES else [frame]
-
-
 def batches_of(path: Path, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
     """Yield a Parquet file's rows in file order, at most a row group of ours at a time, and no batch without rows.
 
-    Whoever keeps a text column of a batch keeps the whole batch in memory.
+    No batch spans row groups, or long texts that were cut apart would be put together again. Whoever keeps a text
+    column of a batch keeps the whole batch in memory.
     """
     with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=ROW_GROUP, columns=columns):
-            if batch.num_rows:
-                yield pl.DataFrame(batch)
+        for group in range(file.num_row_groups):
+            for batch in file.iter_batches(batch_size=ROW_GROUP, row_groups=[group], columns=columns):
+                if batch.num_rows:
+                    yield pl.DataFrame(batch)
 
 
 def scan_table(path: Path) -> pl.LazyFrame:
@@ -161,8 +220,13 @@ def write_text(text: str, path: Path) -> None:
 
 @contextmanager
 def whole_folder(place: Path) -> Iterator[Path]:
-    """Give a folder beside `place` to write into; at the end it takes the place of the old one, or nothing changes."""
+    """Give a folder beside `place` to write into; at the end it takes the place of the old one, or nothing changes.
+
+    The old folder steps aside for the moment between two renames: whoever finds it there, and no folder in its place,
+    puts it back before anything else.
+    """
     built, old = (place.with_name(f".{place.name}.{suffix}") for suffix in ("part", "old"))
+    _put_back(old, place)
     for stale in (built, old):
         shutil.rmtree(stale, ignore_errors=True)
     built.mkdir(parents=True)
@@ -172,5 +236,11 @@ def whole_folder(place: Path) -> Iterator[Path]:
             place.replace(old)
         built.replace(place)
     finally:
+        _put_back(old, place)
         for stale in (built, old):
             shutil.rmtree(stale, ignore_errors=True)
+
+
+def _put_back(old: Path, place: Path) -> None:
+    if old.exists() and not place.exists():
+        old.replace(place)

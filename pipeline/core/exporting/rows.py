@@ -1,13 +1,14 @@
 """Rows as trainers read them: JSON lines or Parquet that no schema of ours describes."""
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from pyarrow import parquet
 
-from pipeline.core.tables import ROW_GROUP, plain_schema
+from pipeline.core.tables import ROW_GROUP, RowGroups, plain_schema
 
 
 def write_rows(frames: Iterable[pl.DataFrame], path: Path, types: Mapping[str, Any]) -> int:
@@ -30,10 +31,11 @@ def _write_lines(frames: Iterable[pl.DataFrame], path: Path, _: Mapping[str, Any
 
 def _write_parquet(frames: Iterable[pl.DataFrame], path: Path, types: Mapping[str, Any]) -> int:
     target = plain_schema(types, {})
+    groups = RowGroups(target)
     rows = 0
     with parquet.ParquetWriter(path, target, compression="zstd") as writer:
         for frame in frames:
-            rows_as_arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(target)
-            writer.write_table(rows_as_arrow, row_group_size=ROW_GROUP)
+            for group in chain(groups.add(frame), groups.rest()):
+                writer.write_table(group, row_group_size=ROW_GROUP)
             rows += frame.height
     return rows
