@@ -394,3 +394,12 @@ def test_texts_that_a_kill_left_are_swept_away(tmp_path: Path) -> None:
 def test_parts_are_as_many_as_the_size_asks_for() -> None:
     mebi = 2**20
     assert [parts_for(size * mebi) for size in (0, 1, 256, 257, 4_096, 4_097)] == [1, 1, 1, 16, 16, 256]
+
+
+def test_parts_without_rows_take_no_room_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.core.spill._BLOCK_BYTES", 1)
+    ids = [f"{number % 4:02x}{number:030x}" for number in range(2_000)]
+    spill = Spill(tmp_path / "spill", "id", 256)
+    spill.add(pl.DataFrame({"id": ids, "texts": [[one, "x" * 50] for one in ids]}))
+    assert sum(path.stat().st_size for path in (tmp_path / "spill").iterdir()) < 2 * 2_000 * 120
+    assert [part.height for part in spill.parts()] == [500, 500, 500, 500, *[0] * 252]

@@ -80,9 +80,13 @@ class Spill:
         path = self._folder / f"{len(self._files)}.arrow"
         whole = rows.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
         batch = arrow.RecordBatch.from_struct_array(whole.to_struct_array().chunk(0))
+        empty = arrow.RecordBatch.from_arrays(
+            [arrow.array([], field.type) for field in batch.schema], schema=batch.schema
+        )
         with arrow.OSFile(str(path), "wb") as file, ipc.new_file(file, batch.schema, options=_LZ4) as writer:
             for low, high in pairwise(bounds):
-                writer.write_batch(batch.slice(low, high - low))
+                # A slice without rows would take all buffers of the whole along.
+                writer.write_batch(batch.slice(low, high - low) if high > low else empty)
         self._files.append(path)
 
 
