@@ -246,5 +246,4 @@ def guess(records: list[dict[str, Any]]) -> dict[str, Any] | None:
     grouped = {str(one["key"]) for one in records if one.get("feedback_group_id") is not None}
     scored = {str(one["key"]) for one in records if one.get("feedback_group_id") is None and one["score"] is not None}
     named = {"scores": scored, "comparative": grouped}
-    options: dict[str, Any] = {name: {key: {} for key in sorted(found)} for name, found in named.items() if found}
-    return {"options": options, "fields": {}}
+    return {"options": {name: {key: {} for key in sorted(of)} for name, of in named.items() if of}, "fields": {}}
