@@ -1,5 +1,6 @@
 """Free-form inputs and outputs: what is a prompt or one response, and what is handed on as it is."""
 
+import json
 from typing import Any
 
 import pytest
@@ -52,6 +53,30 @@ NEITHER: list[Any] = [
 @pytest.mark.parametrize(("raw", "prompt"), PROMPTS)
 def test_an_input_is_read_as_messages(raw: Any, prompt: Any) -> None:  # noqa: ANN401
     assert prompt_of(raw) == prompt
+
+
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
+WRITTEN = '[{"function": {"name": "f"}, "type": "function"}]'
+BRIEF = {"role": "system", "content": "Be brief."}
+
+
+@pytest.mark.parametrize(
+    ("messages", "prompt"),
+    [
+        ([HI], [{"role": "system", "content": WRITTEN}, HI]),
+        ([BRIEF, HI], [{"role": "system", "content": f"Be brief.\n\n{WRITTEN}"}, HI]),
+    ],
+)
+def test_the_tools_beside_the_messages_are_part_of_the_prompt(messages: list[Any], prompt: list[Any]) -> None:
+    given_ = {"messages": messages, "tools": TOOLS}
+    assert prompt_of(given_) == prompt_of(json.dumps(given_), json_texts=True) == prompt
+    for answered in (SAID, {"messages": [*messages, SAID]}):
+        assert exchange_of(given_, answered, None) == Exchange(prompt, "Yes", None)
+    assert prompt_of({"messages": messages, "tools": []}) == prompt_of({"messages": messages}) == messages
+
+
+def test_tools_that_are_no_text_or_list_are_a_fault() -> None:
+    assert exchange_of({"messages": [HI], "tools": 7}, "Yes", None) == "wrong_type"
 
 
 @pytest.mark.parametrize(("raw", "response"), RESPONSES)

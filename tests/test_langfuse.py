@@ -301,6 +301,12 @@ def test_a_flood_of_responses_is_refused(project: Built) -> None:
     assert ingested(project, *scores, traces=traces).reasons("ingest") == {"too_many_responses": 101}
 
 
+@pytest.mark.parametrize(("many", "refused"), [(999, {}), (1_000, {"too_many_responses": 1_001})])
+def test_a_flood_of_scores_is_refused(project: Built, many: int, refused: dict[str, int]) -> None:
+    scores = [score(1, "t1", 3, id=f"s{n}") for n in range(many)]
+    assert ingested(project, *scores, score(1, "t2", 4)).reasons("ingest") == refused
+
+
 def test_a_score_delivered_twice_is_a_copy(project: Built) -> None:
     account = ingested(project, score(1, "t1", 1), score(2, "t2", 2), score(2, "t2", 2)).account("ingest")
     assert account["comparisons"] == {"candidates": 2, "kept": 1, "copies": 1, "quarantined": 0}

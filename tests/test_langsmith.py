@@ -176,6 +176,16 @@ def test_a_corrected_output_is_preferred_to_the_original(project: Built) -> None
     assert (rows[0]["rationale"], rows[0]["annotator_kind"]) == ("why", "human")
 
 
+def test_a_correction_may_repeat_the_messages_of_a_prompt_with_tools(project: Built) -> None:
+    asked = {"type": "human", "content": "What is dew?"}
+    runs = [run("r1", inputs={"messages": [asked], "tools": [{"name": "f"}]})]
+    correction = [asked, {"type": "ai", "content": "Water."}]
+    options = {"corrections": {"keys": ["help"]}}
+    [row] = ingested(project, feedback(1, correction=correction), runs=runs, options=options).comparisons().to_dicts()
+    assert (row["response_a"], row["response_b"], row["preference"]) == ("Water.", "answer of r1", "a")
+    assert [one["content"] for one in row["prompt"]] == ['[{"name": "f"}]', "What is dew?"]
+
+
 def test_a_corrected_score_is_no_corrected_output(project: Built) -> None:
     options = {"scores": {"help": {"rubric": "r-1"}}, "corrections": {"keys": ["help"], "rubric": "r-2"}}
     ingested(project, feedback(1, "r1", 0, correction={"score": 1}), feedback(2, "r2", 1), options=options)

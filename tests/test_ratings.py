@@ -147,6 +147,12 @@ def test_records_that_differ_in_what_a_comparison_has_but_once_are_not_compared(
     assert outcomes(project) == {"gave_comparisons": 2, "no_partner": 1}
 
 
+def test_a_rater_who_is_a_number_and_one_who_is_its_text_are_one(project: Built) -> None:
+    records = [single("A", 4, who=7), single("B", 1, who="7"), single("C", 1, who=True)]
+    grouped(project, *records, options=BY_RATER, fields=RATER_FIELDS)
+    assert [row[:3] for row in shown(project)] == [("A", "B", "a")]
+
+
 def test_prompts_of_messages_are_equal_by_their_words(project: Built) -> None:
     said = [{"role": "user", "content": "Why?"}]
     timed = [{**said[0], "at": 12}]

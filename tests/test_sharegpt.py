@@ -186,6 +186,12 @@ def test_labels_of_several_annotators_do_not_meet(project: Built) -> None:
     assert outcomes(project)[1] == ("no_comparison", "one_label")
 
 
+def test_an_annotator_who_is_a_number_and_one_who_is_its_text_are_one(project: Built) -> None:
+    rows = [good("a", who=7), bad("b", who="7"), bad("c", who=True)]
+    ingested(project, *rows, **{**KTO, "fields": {**FIELDS, "annotator": "who"}})
+    assert verdicts(project) == {("a", "b", "a")}
+
+
 def test_labels_by_several_rubrics_do_not_meet(project: Built) -> None:
     rows = [good("a", rubric="r-1"), bad("b", rubric="r-2")]
     ingested(project, *rows, **KTO, rubric_version={"path": "rubric"})

@@ -139,7 +139,7 @@ def _all_judged(options: Options, members: list[Seen]) -> list[_Judged]:
 
 def _correction(options: Options, one: _Judged) -> Verdict:
     content = one.seen.content
-    text = response_of(_raw(content), one.exchange.prompt, json_texts=options.json_texts)
+    text = response_of(_raw(content), one.exchange.said, json_texts=options.json_texts)
     told = {"id": "event_id", "timestamp": "created_at", "comment": "rationale"}
     values = one.shared | {name: content.get(key) for key, name in told.items()}
     return replace(corrected(one.seen, one.exchange, text, values), key="correction")

@@ -176,7 +176,7 @@ def _all_judged(options: Options, members: list[Seen]) -> list[_Judged]:
 
 def _correction(options: Options, one: _Judged) -> Verdict:
     content, rubric = one.seen.content, options.corrections.rubric if options.corrections else None
-    text = response_of(one.correction, one.exchange.prompt, json_texts=options.json_texts)
+    text = response_of(one.correction, one.exchange.said, json_texts=options.json_texts)
     own = {"event_id": content.get("id"), "created_at": content.get("created_at"), "rationale": content.get("comment")}
     verdict = corrected(one.seen, one.exchange, text, {**one.shared, **own, "rubric_version": rubric})
     return replace(verdict, key="correction")
@@ -246,5 +246,4 @@ def guess(records: list[dict[str, Any]]) -> dict[str, Any] | None:
     grouped = {str(one["key"]) for one in records if one.get("feedback_group_id") is not None}
     scored = {str(one["key"]) for one in records if one.get("feedback_group_id") is None and one["score"] is not None}
     named = {"scores": scored, "comparative": grouped}
-    options: dict[str, Any] = {name: {key: {} for key in sorted(found)} for name, found in named.items() if found}
-    return {"options": options, "fields": {}}
+    return {"options": {name: {key: {} for key in sorted(of)} for name, of in named.items() if of}, "fields": {}}

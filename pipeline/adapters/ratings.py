@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
+from pipeline.core.mapping.apart import told_apart
 from pipeline.core.mapping.candidates import Batch, RawFile
 from pipeline.core.mapping.fieldmap import Joined
 from pipeline.core.mapping.grouping import Key, read_groups
@@ -156,12 +157,13 @@ def _key(specs: list[AnySpec], rater: AnySpec, rate: _Rate, seen: Seen) -> Key |
         return rated
     if all(score is None for score in rated.scores):
         return NoVerdict("not_rated")
-    stated = [[_said(seen, spec, path) for path in spec.paths()] for spec in specs]
-    if None in stated[0]:
+    prompt, *labels = specs
+    stated = [_said(seen, prompt, path) for path in prompt.paths()]
+    if None in stated:
         return Verdict({"response_a": rated.text}, fault="missing_field", of=(seen,))
     if not _named(rater, seen):
         return NoVerdict("no_partner")
-    return (json.dumps(stated, sort_keys=True, ensure_ascii=False, default=str),)
+    return (json.dumps(stated, sort_keys=True, ensure_ascii=False, default=str), told_apart(seen, labels))
 
 
 def _named(rater: AnySpec, seen: Seen) -> bool:

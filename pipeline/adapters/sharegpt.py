@@ -12,8 +12,8 @@ from itertools import cycle, product
 from typing import Any, Literal
 
 from pipeline.core.errors import PairtrailError
+from pipeline.core.mapping.apart import told_apart
 from pipeline.core.mapping.candidates import Batch, RawFile
-from pipeline.core.mapping.fieldmap import Joined
 from pipeline.core.mapping.grouping import Key, read_groups
 from pipeline.core.mapping.messages import calls_tool, with_tools
 from pipeline.core.mapping.verdicts import NoVerdict, Seen, Verdict, fills, read_verdicts
@@ -62,8 +62,7 @@ def read(file: RawFile) -> Iterator[Batch]:
     specs = dict(file.variants())[None]
     _refuse_sided(file.source.name, specs)
     consent = [spec for ref in file.source.consent_refs for spec in (ref.subject, ref.consent_id)]
-    stated = [*(specs[name] for name in _SAME if name in specs), *consent]
-    same = sorted({path for spec in stated for path in spec.paths()})
+    same = [*(specs[name] for name in _SAME if name in specs), *consent]
     key_of = partial(_asked, options=options, label=options.label, same=same)
     pair = partial(of_labels, options=options, label=options.label)
     return read_groups(file, key_of, pair, GIVEN, lambda _: "one_label")
@@ -96,7 +95,7 @@ def _response(value: Any, options: Options) -> tuple[Any, str | None]:  # noqa: 
     return message["content"], None if message["role"] == "assistant" else "no_assistant_turn"
 
 
-def _asked(seen: Seen, options: Options, label: str, same: list[str]) -> Key | NoVerdict | Verdict:
+def _asked(seen: Seen, options: Options, label: str, same: list[AnySpec]) -> Key | NoVerdict | Verdict:
     """Name the prompt that a label is about, and whose label it is."""
     stated = seen.content.get(label)
     if stated is None:
@@ -105,10 +104,7 @@ def _asked(seen: Seen, options: Options, label: str, same: list[str]) -> Key | N
     fault = _beyond_text(seen.content, options) or _unfit(talk) or (None if type(stated) is bool else "wrong_type")
     if fault is not None:
         return Verdict(_NOTHING_MISSING, fault=fault)
-    sides = {name: [None if side is None else side.content] for name, side in seen.sides.items()}
-    joined = Joined([seen.content], sides)
-    parts = [talk[:-1], *(joined.at(path)[0] for path in same)]
-    return tuple(json.dumps(part, ensure_ascii=False, sort_keys=True, default=str) for part in parts)
+    return (json.dumps(talk[:-1], ensure_ascii=False, sort_keys=True, default=str), told_apart(seen, same))
 
 
 def _unfit(talk: Any) -> str | None:  # noqa: ANN401

@@ -3,10 +3,11 @@
 What is not understood is handed on as it is, so that the field map judges it; nothing is guessed from a key's name.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipeline.core.mapping.fieldmap import Joined
+from pipeline.core.mapping.messages import with_tools
 from pipeline.core.mapping.sides import SideRecord
 from pipeline.core.mapping.verdicts import Seen
 from pipeline.core.raw.decoding import json_decoder
@@ -21,11 +22,15 @@ _decode = json_decoder(_DEPTH)
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One response to one prompt, and the model that generated it, as stated."""
+    """One response to one prompt, and the model that generated it, as stated.
+
+    `said` is the prompt without the tools that stand beside its messages: what an output that goes on with it repeats.
+    """
 
     prompt: list[dict[str, str]]
     response: str
     model: Any
+    said: Any = field(default=None, compare=False)
 
 
 def stated_at(seen: Seen, path: str) -> Any:  # noqa: ANN401
@@ -69,25 +74,35 @@ def exchange_of(given: Any, answered: Any, model: Any, *, json_texts: bool = Fal
     """Read an input and an output; where they are no prompt or no single response, return the reason."""
     if given is None or answered is None:
         return "missing_field"
-    prompt = prompt_of(given, json_texts=json_texts)
-    response = response_of(answered, prompt, json_texts=json_texts)
+    said, tools = _asked(given, json_texts=json_texts)
+    prompt = with_tools(said, tools)
+    response = response_of(answered, said, json_texts=json_texts)
     if not _is_prompt(prompt) or type(response) is not str:
         return "wrong_type"
-    return Exchange(prompt, response, model)
+    return Exchange(prompt, response, model, said)
 
 
 def prompt_of(given: Any, *, json_texts: bool = False) -> Any:  # noqa: ANN401
-    """Read an input as messages: a text, a message, a list of messages, or either under `messages`."""
-    if json_texts and (inside := _decoded(given)) is not None and _is_prompt(read := prompt_of(inside)):
-        return read
+    """Read an input as messages: a text, a message, a list of messages, or either under `messages` beside `tools`."""
+    return with_tools(*_asked(given, json_texts=json_texts))
+
+
+def _asked(given: Any, *, json_texts: bool) -> tuple[Any, Any]:  # noqa: ANN401
+    """Read an input as its messages, and the tools beside them."""
+    if json_texts and (inside := _decoded(given)) is not None and _is_prompt(prompt_of(inside)):
+        return _asked(inside, json_texts=False)
+    if type(given) is dict and type(given.get("messages")) is list:
+        return _messages(given["messages"]), given.get("tools")
+    return given if type(given) is dict and "messages" in given else _messages(given), None
+
+
+def _messages(given: Any) -> Any:  # noqa: ANN401
     if type(given) is str:
         return [{"role": "user", "content": given}]
-    if type(given) is dict and "messages" in given:
-        return prompt_of(given["messages"]) if type(given["messages"]) is list else given
     if type(given) is dict:
-        return [read] if (read := _message(given)) is not None else given
+        return [alone] if (alone := _message(given)) is not None else given
     if type(given) is list and len(given) == 1 and type(given[0]) is list:
-        return prompt_of(given[0])
+        return _messages(given[0])
     read = [_message(one) for one in given] if type(given) is list else [None]
     return given if None in read else read
 

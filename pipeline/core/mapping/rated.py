@@ -20,6 +20,8 @@ RATED = (
 )
 # A hundred responses to one prompt give 4,950 pairs.
 _MOST_RESPONSES = 100
+# Every score of two responses stands behind their pair, so that many scores of few responses give many occurrences.
+_MOST_RATINGS = 1_000
 _LARGEST = 2.0**63
 _LABELS = 2
 
@@ -107,7 +109,7 @@ def compared(
     if equal is None:
         equal = _tie if score.bounds else _nothing
     items = _by_item(ratings)
-    if len(items) > _MOST_RESPONSES:
+    if len(items) > _MOST_RESPONSES or (len(ratings) > _MOST_RATINGS and len(items) > 1):
         yield from (_fault(one, "too_many_responses") for one in ratings)
         return
     yield from (_fault(one, "conflicting_ratings") for those in items if not _agree(those) for one in those)

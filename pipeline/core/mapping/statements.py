@@ -39,7 +39,19 @@ def own_statements(specs: dict[str, AnySpec], columns: dict[str, pl.Series], hei
 
 
 def consent_column(refs: list[ConsentRef], joined: Joined) -> tuple[pl.Series, Found]:
-    """Return each record's consent references; a subject or id that is not stated is null."""
+    """Return each record's consent references; a subject or id that is not stated is null.
+
+    They are put in order, and reduced where a role is stated twice, as those of a verdict on several records are: what
+    a row says must not hang on what else is in the batch.
+    """
+    refs = sorted(refs, key=lambda ref: ref.role)
+    column, found = _as_stated(refs, joined)
+    if len({ref.role for ref in refs}) == len(refs):
+        return column, found
+    return consents_together(column, found, list(range(len(column))))
+
+
+def _as_stated(refs: list[ConsentRef], joined: Joined) -> tuple[pl.Series, Found]:
     height = len(joined.records)
     found: Found = []
     built: list[pl.Expr] = []

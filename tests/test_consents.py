@@ -1,0 +1,75 @@
+"""Consent references: what a row says of them hangs neither on the sidecar's order nor on the rest of the batch."""
+
+from typing import Any
+
+import pytest
+
+from tests.building import Built, lines
+
+JOIN = {"traces": {"glob": "traces.jsonl", "key": "id", "on": "traceId"}}
+ROLES = ["prompt_author", "annotator"]
+CONSENT = {"basis": "x", "purposes": ["ai-alignment"], "roles": ROLES, "statement": "made up"}
+
+
+def ref(role: str, name: str) -> dict[str, str]:
+    return {"role": role, "subject": name, "consent_id": f"{name}_consent"}
+
+
+REFS = [ref("prompt_author", "writer"), ref("prompt_author", "asker"), ref("annotator", "who")]
+WHOLE = {"writer": "w", "writer_consent": "1", "asker": "k", "asker_consent": "2", "who": "a", "who_consent": "3"}
+HALF = WHOLE | {"asker_consent": None}
+
+
+def corrected(stated: dict[str, Any]) -> dict[str, Any]:
+    return {"id": "score-1", "name": "output", "dataType": "CORRECTION", "stringValue": "better", "traceId": "t1",
+            "source": "ANNOTATION", "authorUserId": "ann", "timestamp": "2026-01-01", "value": 0, **stated}  # fmt: skip
+
+
+def rated(number: int) -> dict[str, Any]:
+    return corrected(WHOLE) | {"id": f"rated-{number}", "name": "help", "dataType": "NUMERIC", "value": number,
+                               "traceId": f"t{number}"}  # fmt: skip
+
+
+def scored(project: Built, *scores: dict[str, Any], refs: list[dict[str, str]]) -> Built:
+    traces = [{"id": f"t{number}", "input": "Why?", "output": f"answer {number}"} for number in (1, 2)]
+    options = {"scores": {"help": {"scale": [1, 5], "rubric": "r-1"}}, "corrections": {"rubric": "r-1"}}
+    sidecar = {"adapter": "langfuse", "files": ["x.jsonl"], "join": JOIN, "options": options, "consent": CONSENT}
+    written = {"x.jsonl": lines(*scores), "traces.jsonl": lines(*traces)}
+    return project.source("s", written, **sidecar, fields={"consent_refs": refs}).run("ingest", "validate")
+
+
+def plain(project: Built, stated: dict[str, Any], refs: list[dict[str, str]]) -> Built:
+    record = {"q": "Why?", "a": "answer 1", "b": "better", "said": "b", **stated}
+    fields = {"prompt": "q", "response_a": "a", "response_b": "b", "preference": "said", "annotator": "who"}
+    sidecar = {"adapter": "records", "consent": CONSENT}
+    stated_fields = {**fields, "annotator_kind": {"constant": "human"}, "consent_refs": refs}
+    return project.source("s", {"x.jsonl": lines(record)}, **sidecar, fields=stated_fields).run("ingest", "validate")
+
+
+def told(project: Built) -> list[tuple[str, str | None]]:
+    rows = project.comparisons().filter(response_b="better").to_dicts()
+    return [(one["role"], one["consent_id"]) for row in rows for one in row["consent_refs"]]
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        (WHOLE, [("annotator", "3"), ("prompt_author", "1"), ("prompt_author", "2")]),
+        (HALF, [("annotator", "3"), ("prompt_author", None)]),
+    ],
+)
+def test_a_row_tells_the_same_consent_whatever_else_is_in_its_batch(
+    new_project: Any,  # noqa: ANN401
+    stated: dict[str, Any],
+    expected: list[tuple[str, str | None]],
+) -> None:
+    found = [
+        scored(new_project("alone"), corrected(stated), refs=REFS),
+        scored(new_project("turned"), corrected(stated), refs=REFS[::-1]),
+        scored(new_project("beside"), corrected(stated), rated(1), rated(2), refs=REFS),
+        plain(new_project("records"), stated, refs=REFS),
+    ]
+    assert sorted(told(found[0]), key=str) == sorted(expected, key=str)
+    assert [told(one) for one in found] == [told(found[0])] * len(found)
+    refused = {} if stated is WHOLE else {"no_consent": 1}
+    assert [one.reasons("validate") for one in found] == [refused] * len(found)
