@@ -1,7 +1,10 @@
 """Tables on disk: same rows, same bytes, whole or not at all; plain types for whoever reads them."""
 
 import json
-from collections.abc import Iterable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from pipeline.core.errors import PairtrailError
 from pipeline.core.exporting.rows import write_rows
 from pipeline.core.publishing.content import file_digest
 from pipeline.core.rowgroups import RowGroups
-from pipeline.core.spill import Spill, parts_for
+from pipeline.core.spill import Spill, parts_for, spilling
 from pipeline.core.tables import (
     ROW_GROUP,
     arrow_schema,
@@ -29,6 +32,8 @@ from pipeline.core.tables import (
 )
 from schemas.columns import CONSENT_REFS, MESSAGES, column, dtypes, identifier, messages, table
 from schemas.dictionary import TABLES
+
+Claim = Callable[[Path], AbstractContextManager[Path]]
 
 MIXED = table(
     "mixed",
@@ -355,6 +360,42 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path: Path) 
         vanish()
     assert [path.name for path in place.iterdir()] == ["kept.txt"]
     assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+
+
+@pytest.mark.parametrize("claim", [whole_folder, spilling])
+def test_a_second_run_leaves_the_first_alone(claim: Claim, tmp_path: Path) -> None:
+    """The second once emptied the folder that the first was writing."""
+    place = tmp_path / "stage"
+    with claim(place) as folder:
+        folder.mkdir(exist_ok=True)
+        write_text("first", folder / "kept.txt")
+        with pytest.raises(PairtrailError, match="another run is at work on stage"), claim(place):
+            pass
+        assert (folder / "kept.txt").read_text(encoding="utf-8") == "first"
+    with claim(place):
+        pass
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("claim", [whole_folder, spilling])
+def test_a_lock_that_a_killed_run_left_holds_nobody_up(claim: Claim, tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from pipeline.core.alone import alone\n"
+        "with alone(Path(sys.argv[1])): os._exit(9)"
+    )
+    place = tmp_path / "stage"
+    assert subprocess.run([sys.executable, "-c", code, str(place)], check=False).returncode == 9
+    assert [path.name for path in tmp_path.iterdir()] == [".stage.lock"]
+    with claim(place):
+        pass
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_platform_without_locks_goes_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.core.alone._FCNTL", None)
+    with whole_folder(tmp_path / "deep" / "stage") as built:
+        write_text("one", built / "one.txt")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["stage"]
 
 
 def test_json_is_sorted_readable_and_ends_its_line(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as arrow
 from pyarrow import parquet
 
+from pipeline.core.alone import alone
 from pipeline.core.errors import PairtrailError
 from pipeline.core.rowgroups import RowGroups
 from schemas.check import TableError, check
@@ -177,22 +178,23 @@ def whole_folder(place: Path) -> Iterator[Path]:
     """Give a folder beside `place` to write into; at the end it takes the place of the old one, or nothing changes.
 
     The old folder steps aside for the moment between two renames: whoever finds it there, and no folder in its place,
-    puts it back before anything else.
+    puts it back before anything else. Raises PairtrailError where another run writes the same folder.
     """
     built, old = (place.with_name(f".{place.name}.{suffix}") for suffix in ("part", "old"))
-    _put_back(old, place)
-    for stale in (built, old):
-        shutil.rmtree(stale, ignore_errors=True)
-    built.mkdir(parents=True)
-    try:
-        yield built
-        if place.exists():
-            place.replace(old)
-        built.replace(place)
-    finally:
+    with alone(place):
         _put_back(old, place)
         for stale in (built, old):
             shutil.rmtree(stale, ignore_errors=True)
+        built.mkdir()
+        try:
+            yield built
+            if place.exists():
+                place.replace(old)
+            built.replace(place)
+        finally:
+            _put_back(old, place)
+            for stale in (built, old):
+                shutil.rmtree(stale, ignore_errors=True)
 
 
 def _put_back(old: Path, place: Path) -> None:
