@@ -1,7 +1,10 @@
 """Tables on disk: same rows, same bytes, whole or not at all; plain types for whoever reads them."""
 
 import json
-from collections.abc import Iterable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,10 @@ from pyarrow import parquet
 from pipeline.core.errors import PairtrailError
 from pipeline.core.exporting.rows import write_rows
 from pipeline.core.publishing.content import file_digest
-from pipeline.core.spill import Spill, parts_for
+from pipeline.core.rowgroups import RowGroups
+from pipeline.core.spill import Spill, parts_for, spilling
 from pipeline.core.tables import (
     ROW_GROUP,
-    RowGroups,
     arrow_schema,
     batches_of,
     whole_folder,
@@ -29,6 +32,8 @@ from pipeline.core.tables import (
 )
 from schemas.columns import CONSENT_REFS, MESSAGES, column, dtypes, identifier, messages, table
 from schemas.dictionary import TABLES
+
+Claim = Callable[[Path], AbstractContextManager[Path]]
 
 MIXED = table(
     "mixed",
@@ -146,7 +151,7 @@ def test_row_groups_end_before_texts_grow_too_large(
     frame = long_rows(60)
     frames = [frame.slice(low, high - low) for low, high in pairwise([0, *sorted(sizes), 60])]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.core.tables._GROUP_BYTES", limit)
+        patch.setattr("pipeline.core.rowgroups._GROUP_BYTES", limit)
         path = written(frames, folder / "cut.parquet")
         assert path.read_bytes() == written([frame], folder / "whole.parquet").read_bytes()
     metadata = parquet.read_metadata(path)
@@ -158,8 +163,8 @@ def test_row_groups_end_before_texts_grow_too_large(
 
 def test_what_waits_holds_no_text_of_rows_already_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slice of a list column keeps the whole column: its cast would overflow where the rows themselves do not."""
-    monkeypatch.setattr("pipeline.core.tables._GROUP_BYTES", 10_000)
-    groups = RowGroups(arrow_schema(MIXED, {}))
+    monkeypatch.setattr("pipeline.core.rowgroups._GROUP_BYTES", 10_000)
+    groups = RowGroups(arrow_schema(MIXED, {}), ROW_GROUP)
     for group in chain(groups.add(long_rows(200)), groups.rest()):
         assert len(group["prompt"].chunk(0).values) == group.num_rows
 
@@ -168,7 +173,7 @@ def test_what_waits_holds_no_text_of_rows_already_written(monkeypatch: pytest.Mo
 def test_exported_row_groups_are_bounded_and_lose_nothing(
     size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.core.tables._GROUP_BYTES", 2_500)
+    monkeypatch.setattr("pipeline.core.rowgroups._GROUP_BYTES", 2_500)
     frame = long_rows(60)
     path = tmp_path / "rows.parquet"
     assert write_rows(cut(frame, size), path, dtypes(MIXED)) == 60
@@ -257,6 +262,37 @@ def test_a_table_that_breaks_its_schema_is_not_written_and_its_text_not_told(tmp
     assert path.read_bytes() == before
 
 
+PAIRED = table(
+    "paired",
+    "A key of two columns.",
+    {"left": column(pl.String, "One half."), "right": column(pl.String, "The other.", nullable=True)},
+    unique=["left", "right"],
+)
+
+
+@pytest.mark.parametrize("first", [1, 3, ROW_GROUP])
+def test_a_key_that_repeats_across_row_groups_is_refused(first: int, tmp_path: Path) -> None:
+    """Inside a group the schema finds it; at the seam of two it was once written."""
+    frame = rows(ROW_GROUP)
+    frames = [frame.head(first), frame.slice(first), frame.tail(1)]
+    with pytest.raises(PairtrailError, match=r"one comparison_id twice, in rows 16,384 and 16,385"):
+        written(frames, tmp_path / "t.parquet")
+    assert not (tmp_path / "t.parquet").exists()
+
+
+@pytest.mark.parametrize("right", ["x", None])
+def test_a_key_of_two_columns_may_share_one_across_row_groups(
+    right: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.core.tables.ROW_GROUP", 2)
+    kinds = {"left": pl.String, "right": pl.String}
+    sound = pl.DataFrame({"left": ["a", "b", "b"], "right": ["x", right, "y"]}, schema=kinds)
+    assert write_sorted([sound], tmp_path / "t.parquet", PAIRED) == 3
+    broken = sound.with_columns(right=pl.Series(["x", right, right], dtype=pl.String))
+    with pytest.raises(PairtrailError, match="one left, right twice, in rows 2 and 3"):
+        write_sorted([broken], tmp_path / "t.parquet", PAIRED)
+
+
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     place = tmp_path / "stage"
     for content in ("one", "two"):
@@ -324,6 +360,42 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path: Path) 
         vanish()
     assert [path.name for path in place.iterdir()] == ["kept.txt"]
     assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+
+
+@pytest.mark.parametrize("claim", [whole_folder, spilling])
+def test_a_second_run_leaves_the_first_alone(claim: Claim, tmp_path: Path) -> None:
+    """The second once emptied the folder that the first was writing."""
+    place = tmp_path / "stage"
+    with claim(place) as folder:
+        folder.mkdir(exist_ok=True)
+        write_text("first", folder / "kept.txt")
+        with pytest.raises(PairtrailError, match="another run is at work on stage"), claim(place):
+            pass
+        assert (folder / "kept.txt").read_text(encoding="utf-8") == "first"
+    with claim(place):
+        pass
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("claim", [whole_folder, spilling])
+def test_a_lock_that_a_killed_run_left_holds_nobody_up(claim: Claim, tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from pipeline.core.alone import alone\n"
+        "with alone(Path(sys.argv[1])): os._exit(9)"
+    )
+    place = tmp_path / "stage"
+    assert subprocess.run([sys.executable, "-c", code, str(place)], check=False).returncode == 9
+    assert [path.name for path in tmp_path.iterdir()] == [".stage.lock"]
+    with claim(place):
+        pass
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_platform_without_locks_goes_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.core.alone._FCNTL", None)
+    with whole_folder(tmp_path / "deep" / "stage") as built:
+        write_text("one", built / "one.txt")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["stage"]
 
 
 def test_json_is_sorted_readable_and_ends_its_line(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as arrow
 from pyarrow import ipc
 
+from pipeline.core.alone import alone
 from pipeline.core.errors import PairtrailError
 
 _PART_BYTES = 256 * 2**20
@@ -97,9 +98,13 @@ def _read_batch(path: Path, number: int) -> pl.DataFrame:
 
 @contextmanager
 def spilling(folder: Path) -> Iterator[Path]:
-    """Give a folder for what does not fit into memory, emptied before (a kill may have left texts there) and after."""
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        yield folder
-    finally:
+    """Give a folder for what does not fit into memory, emptied before (a kill may have left texts there) and after.
+
+    Raises PairtrailError where another run has its texts there.
+    """
+    with alone(folder):
         shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

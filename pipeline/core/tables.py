@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,12 +13,13 @@ import polars as pl
 import pyarrow as arrow
 from pyarrow import parquet
 
+from pipeline.core.alone import alone
 from pipeline.core.errors import PairtrailError
+from pipeline.core.rowgroups import RowGroups
 from schemas.check import TableError, check
 from schemas.columns import dtypes
 
 ROW_GROUP = 16_384
-_GROUP_BYTES = 512 * 2**20
 Seen: TypeAlias = Callable[[pl.DataFrame], None]
 
 
@@ -38,72 +40,6 @@ def write_sorted(
     return table.rows
 
 
-class RowGroups:
-    """Rows cut into row groups: at most `ROW_GROUP` rows, and no more bytes of text than plain `string` holds.
-
-    A group ends before the row whose text would not fit; a row that is larger than the limit is a group by itself. So
-    the cuts hang on the rows alone, never on how they came, and no more than a group waits in memory.
-    """
-
-    def __init__(self, target: arrow.Schema) -> None:
-        """Cut rows of the columns of `target`."""
-        self._target = target
-        self._held: list[arrow.Table] = []
-        self._rows = self._bytes = 0
-
-    def add(self, frame: pl.DataFrame) -> Iterator[arrow.Table]:
-        """Yield the groups that are full; the rest waits, as Arrow: a Polars frame would keep all texts of its part."""
-        ends = _text_bytes(frame).cum_sum()
-        start = before = 0
-        while start < frame.height:
-            fit = int(ends.search_sorted(before + _GROUP_BYTES - self._bytes, side="right"))
-            stop = min(max(fit, start if self._rows else start + 1), start + ROW_GROUP - self._rows, frame.height)
-            if stop > start:
-                self._hold(frame.select(pl.all().gather(range(start, stop))), int(ends[stop - 1]) - before)
-                start, before = stop, int(ends[stop - 1])
-            if start < frame.height or self._rows == ROW_GROUP:
-                yield from self.rest()
-
-    def rest(self) -> Iterator[arrow.Table]:
-        """Yield the rows that wait, if any."""
-        if self._held:
-            group = arrow.concat_tables(self._held).combine_chunks()
-            self._held, self._rows, self._bytes = [], 0, 0
-            yield group
-
-    def _hold(self, rows: pl.DataFrame, text: int) -> None:
-        """Keep gathered rows: those of a slice would bring along the texts of all rows that it is a slice of."""
-        try:
-            self._held.append(rows.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(self._target))
-        except arrow.ArrowInvalid:
-            if text <= _GROUP_BYTES:
-                raise
-            msg = f"a row holds {text:,} bytes of text, more than a column of plain strings takes (2 GiB); drop it"
-            raise PairtrailError(msg) from None
-        self._rows, self._bytes = self._rows + rows.height, self._bytes + text
-
-
-def _text_bytes(frame: pl.DataFrame) -> pl.Series:
-    """Return how many bytes of text each row holds."""
-    sizes = [_size(pl.col(name), kind) for name, kind in frame.schema.items()]
-    found = [size for size in sizes if size is not None]
-    none = pl.repeat(0, pl.len(), dtype=pl.Int64)
-    return frame.select(pl.sum_horizontal(none, *found).cast(pl.Int64).alias("bytes"))["bytes"]
-
-
-def _size(value: pl.Expr, kind: Any) -> pl.Expr | None:  # noqa: ANN401
-    if kind == pl.String:
-        return value.str.len_bytes().cast(pl.Int64).fill_null(0)
-    if isinstance(kind, pl.List):
-        inner = _size(pl.element(), kind.inner)
-        return None if inner is None else value.list.eval(inner).list.sum().fill_null(0)
-    if isinstance(kind, pl.Struct):
-        sizes = [_size(value.struct.field(field.name), field.dtype) for field in kind.fields]
-        found = [size for size in sizes if size is not None]
-        return pl.sum_horizontal(found) if found else None
-    return None
-
-
 class TableWriter:
     """A Parquet file that grows by frames that follow each other in key order."""
 
@@ -111,7 +47,10 @@ class TableWriter:
         """Write into an open file; `path` names the table in errors."""
         self.rows = 0
         self._path, self._schema, self._file, self._seen = path, schema, file, seen
-        self._groups = RowGroups(file.schema)
+        self._groups = RowGroups(file.schema, ROW_GROUP)
+        self._keys = [[name] for name, column in schema.columns.items() if column.unique]
+        self._keys += [schema.unique] if schema.unique else []
+        self._last: pl.DataFrame | None = None
 
     def add(self, frame: pl.DataFrame) -> None:
         """Write rows; those that fill no row group wait."""
@@ -130,10 +69,26 @@ class TableWriter:
         """Check and write a row group: what is checked is what is written."""
         rows = pl.DataFrame(pl.from_arrow(group))
         _checked(rows, self._schema, self._path)
+        self._check_seam(rows)
         self._file.write_table(group, row_group_size=ROW_GROUP)
         self.rows += rows.height
         if self._seen:
             self._seen(rows)
+
+    def _check_seam(self, rows: pl.DataFrame) -> None:
+        """Refuse a group whose first row repeats a unique key of the row before it, which its own check cannot see.
+
+        That finds every repeated key by which the table is sorted. A unique column that it is not sorted by (that of
+        the votes, say) is checked inside each group only.
+        """
+        for key in self._keys:
+            if self._last is not None and self._last.select(key).row(0) == rows.select(key).row(0):
+                msg = (
+                    f"{self._path.parent.name}/{self._path.name} was not written: table {self._schema.name} holds one "
+                )
+                msg += f"{', '.join(key)} twice, in rows {self.rows:,} and {self.rows + 1:,}"
+                raise PairtrailError(msg)
+        self._last = rows.select(list(dict.fromkeys(chain(*self._keys)))).tail(1)
 
 
 @contextmanager
@@ -223,22 +178,23 @@ def whole_folder(place: Path) -> Iterator[Path]:
     """Give a folder beside `place` to write into; at the end it takes the place of the old one, or nothing changes.
 
     The old folder steps aside for the moment between two renames: whoever finds it there, and no folder in its place,
-    puts it back before anything else.
+    puts it back before anything else. Raises PairtrailError where another run writes the same folder.
     """
     built, old = (place.with_name(f".{place.name}.{suffix}") for suffix in ("part", "old"))
-    _put_back(old, place)
-    for stale in (built, old):
-        shutil.rmtree(stale, ignore_errors=True)
-    built.mkdir(parents=True)
-    try:
-        yield built
-        if place.exists():
-            place.replace(old)
-        built.replace(place)
-    finally:
+    with alone(place):
         _put_back(old, place)
         for stale in (built, old):
             shutil.rmtree(stale, ignore_errors=True)
+        built.mkdir()
+        try:
+            yield built
+            if place.exists():
+                place.replace(old)
+            built.replace(place)
+        finally:
+            _put_back(old, place)
+            for stale in (built, old):
+                shutil.rmtree(stale, ignore_errors=True)
 
 
 def _put_back(old: Path, place: Path) -> None:

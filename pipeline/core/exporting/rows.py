@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 from pyarrow import parquet
 
-from pipeline.core.tables import ROW_GROUP, RowGroups, plain_schema
+from pipeline.core.rowgroups import RowGroups
+from pipeline.core.tables import ROW_GROUP, plain_schema
 
 
 def write_rows(frames: Iterable[pl.DataFrame], path: Path, types: Mapping[str, Any]) -> int:
@@ -31,7 +32,7 @@ def _write_lines(frames: Iterable[pl.DataFrame], path: Path, _: Mapping[str, Any
 
 def _write_parquet(frames: Iterable[pl.DataFrame], path: Path, types: Mapping[str, Any]) -> int:
     target = plain_schema(types, {})
-    groups = RowGroups(target)
+    groups = RowGroups(target, ROW_GROUP)
     rows = 0
     with parquet.ParquetWriter(path, target, compression="zstd") as writer:
         for frame in frames:
