@@ -3,14 +3,18 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import PairtrailError
 
-_FCNTL: Any = import_module("fcntl") if find_spec("fcntl") else None
+_FCNTL: Any = None
+try:
+    import fcntl
+except ImportError:
+    pass
+else:
+    _FCNTL = fcntl
 
 
 @contextmanager
