@@ -11,10 +11,9 @@ from typing import Any
 
 import polars as pl
 import polars_hash as plh
-from pyarrow import parquet
 
 from pipeline.core.digests import framed
-from pipeline.core.tables import ROW_GROUP
+from pipeline.core.tables import batches_of
 
 _BILLION = 1_000_000_000
 
@@ -40,9 +39,8 @@ class ContentDigest:
 def content_digest(path: Path) -> str:
     """Return the SHA-256 of a Parquet file's rows, in file order."""
     whole = ContentDigest()
-    with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=ROW_GROUP):
-            whole.add(pl.DataFrame(batch))
+    for rows in batches_of(path):
+        whole.add(rows)
     return whole.hexdigest()
 
 

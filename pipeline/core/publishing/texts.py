@@ -1,12 +1,11 @@
 """Published rows: folded rows joined with the texts that they are about, in bounded batches."""
 
 import polars as pl
-from pyarrow import parquet
 
 from pipeline.core.ingested import shards_of
 from pipeline.core.project import Project
 from pipeline.core.spill import Spill
-from pipeline.core.tables import ROW_GROUP
+from pipeline.core.tables import batches_of
 from schemas.columns import dtypes
 from schemas.published import PAIRS, TIES
 
@@ -17,12 +16,11 @@ def put_texts_aside(project: Project, places: pl.Series, texts: Spill) -> None:
     """Read every shard once, and put aside the rows at `places` (among all shards' rows, sorted)."""
     start = 0
     for shard in shards_of(project):
-        with parquet.ParquetFile(shard) as file:
-            for batch in file.iter_batches(batch_size=ROW_GROUP, columns=_TEXTS):
-                low, high = places.search_sorted(pl.Series([start, start + batch.num_rows], dtype=places.dtype))
-                if low < high:
-                    texts.add(pl.DataFrame(batch)[places.slice(low, high - low) - start])
-                start += batch.num_rows
+        for batch in batches_of(shard, _TEXTS):
+            low, high = places.search_sorted(pl.Series([start, start + batch.height], dtype=places.dtype))
+            if low < high:
+                texts.add(batch[places.slice(low, high - low) - start])
+            start += batch.height
 
 
 def with_texts(folded: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
