@@ -10,17 +10,16 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyarrow import parquet
 
 from pipeline.core import receiving, spill
 from pipeline.core.accounts import added, of_decisions
 from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
+from pipeline.core.tables import batches_of
 from pipeline.stages import publish
 from tests.building import ROOT, SIDECAR, Built, build, lines, record
 
 AFTER_INGEST = ("validate", "dedupe", "split", "publish")
-OPEN = parquet.ParquetFile
 FIELDS = {**SIDECAR["fields"], "event_id": "event", "created_at": "at"}
 
 
@@ -64,8 +63,7 @@ def whole(ingested: Built) -> dict[str, bytes]:
     return outputs(ingested.run(*AFTER_INGEST))
 
 
-@pytest.mark.parametrize("parts", [16, 256])
-@pytest.mark.parametrize("block", [1, 2**20])
+@pytest.mark.parametrize(("parts", "block"), [(16, 1), (16, 2**20), (256, 2**20)])
 def test_the_number_of_parts_changes_no_byte(
     parts: int, block: int, ingested: Built, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,11 +91,11 @@ def test_every_shard_is_read_once_for_its_texts(
     """Joining every batch with all rows that wait for their texts took time that grew with the square of the rows."""
     read: list[Path] = []
 
-    def counted(path: Path) -> Any:  # noqa: ANN401
+    def counted(path: Path, columns: list[str]) -> Any:  # noqa: ANN401
         read.append(path)
-        return OPEN(path)
+        return batches_of(path, columns)
 
-    monkeypatch.setattr("pipeline.core.publishing.texts.parquet.ParquetFile", counted)
+    monkeypatch.setattr("pipeline.core.publishing.texts.batches_of", counted)
     monkeypatch.setattr(publish, "parts_for", lambda _: 16)
     assert outputs(ingested.run("publish")) == whole
     assert read == sorted(ingested.shards.glob("*.parquet"))
