@@ -65,7 +65,8 @@ def folded_by_hand(drawn: list[dict[str, Any]], majority: str) -> dict[str, dict
         said: dict[str, list[tuple[str, float | None]]] = defaultdict(list)
         for name, row in rows:
             turn = {"a": "b", "b": "a"} if row["swapped"] else {}
-            said[row["annotator"] or name].append((turn.get(row["preference"], row["preference"]), row["strength"]))
+            voter = f"{row['annotator']} {row['annotator_kind']}" if row["annotator"] else name
+            said[voter].append((turn.get(row["preference"], row["preference"]), row["strength"]))
         votes, strengths = [], []
         for statements in said.values():
             signs = [{"a": 1, "b": -1}.get(what, 0) for what, _ in statements]
