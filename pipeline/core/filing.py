@@ -32,11 +32,6 @@ class FileAccount:
     verdicts: pl.DataFrame
     """`source, source_file, source_row, record_digest, comparison_id, event, sides`: one row per delivery."""
 
-    @property
-    def candidates(self) -> int:
-        """Count the candidates that the file's records gave; a record that cannot be read counts as one."""
-        return self.verdicts.height + self.quarantine.height
-
 
 @dataclass(frozen=True, slots=True)
 class Filer:
