@@ -16,11 +16,14 @@ def _decisions(name: str, description: str, found: dict[str, pa.Column]) -> pa.D
 
 VALIDATE = _decisions(
     "validate decisions",
-    "Which comparisons meet the contract, and for which purposes each may be used.",
+    "Which comparisons meet the contract, and for which purposes all behind them consent to their use.",
     {
         "purposes": column(
-            pl.List(pl.String), "The purposes that its source's statement allows, sorted; empty when none."
-        )
+            pl.List(pl.String), "The purposes that its source and all its consents allow, sorted; empty when none."
+        ),
+        "consent_events": column(
+            pl.List(pl.String), "Digests of the consent events that this hangs on, sorted; empty when none is known."
+        ),
     },
 )
 

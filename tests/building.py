@@ -18,7 +18,14 @@ REAL = ROOT.parent / "shared" / "data"
 
 PARAMS: dict[str, Any] = {
     "ingest": {"key_fingerprint": fingerprint(PUBLIC_KEY), "record_bytes": 100_000, "record_depth": 64},
-    "validate": {"policies": ["p-1"], "rubrics": ["r-1", "r-2"], "licenses": ["CC0-1.0", "CC-BY-4.0"]},
+    "validate": {
+        "policies": ["p-1"],
+        "rubrics": ["r-1", "r-2"],
+        "licenses": ["CC0-1.0", "CC-BY-4.0"],
+        "as_of": "2026-01-01",
+        "jurisdictions": "any",
+        "special_category": False,
+    },
     "dedupe": {},
     "split": {
         "salt": "salt",
@@ -51,6 +58,7 @@ SIDECAR: dict[str, Any] = {
         "purposes": ["ai-alignment", "ai-evaluation"],
         "roles": [],
         "statement": "made up",
+        "record": "whole",
     },
     "format": "json",
     "files": ["*.jsonl"],
@@ -63,6 +71,19 @@ SIDECAR: dict[str, Any] = {
         "annotator_kind": {"constant": "human"},
     },
 }
+
+
+def event(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """A sound event of the consent ledger, about the source `s`, whose sidecar names its record as above."""
+    sound = {
+        "consent_id": "whole",
+        "subject": "source:s",
+        "status_time": "2025-01-01T00:00:00Z",
+        "status": "ConsentGiven",
+        "purposes": ["ai-alignment", "ai-evaluation"],
+        "legal_basis": ["eu-gdpr:A6-1-a"],
+    }
+    return {**sound, **changes}
 
 
 def record(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -85,6 +106,13 @@ class Built(Project):
             (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
         with (folder / "source.yaml").open("w", encoding="utf-8") as stream:
             YAML(typ="safe").dump({**SIDECAR, **changes}, stream)
+        return self.consents(f"{name}.jsonl", event(subject=f"source:{name}"))
+
+    def consents(self, file: str, *events: dict[str, Any]) -> "Built":
+        """Write a file of the consent ledger; `source` writes one of the source's name."""
+        folder = self.ledger / "consent"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(lines(*events), encoding="utf-8")
         return self
 
     def set_params(self, **sections: dict[str, Any]) -> "Built":

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline.core.digests import digest_text
 from pipeline.core.running import decided
 from pipeline.stages import dedupe, split, validate
+from schemas import consents
 from schemas.columns import dtypes
 from schemas.comparisons import COMPARISONS
 
@@ -29,13 +30,22 @@ PROMPTS = [
 ]
 
 REFS = [
+    [{"role": "publisher", "subject": "source:free", "consent_id": "whole"}],
     [],
-    [{"role": "annotator", "subject": "s", "consent_id": "c"}],
-    [{"role": "annotator", "subject": None, "consent_id": "c"}],
+    *([{"role": "annotator", "subject": who, "consent_id": "c"}] for who in ("ann", "bob", "eve", "nobody", None)),
+    [{"role": role, "subject": who, "consent_id": "c"} for role, who in (("annotator", "ann"), ("prompt_author", "dan"))],
+    [{"role": "annotator", "subject": None, "consent_id": None}],
+]
+_CONSENTS: list[tuple[str, str, str, list[str], str | None]] = [
+    ("source:free", "whole", "ConsentGiven", PURPOSES[1], None),
+    ("ann", "c", "ConsentGiven", PURPOSES[1], "2027-01-01T00:00:00Z"),
+    ("bob", "c", "ConsentWithdrawn", PURPOSES[1], None),
+    ("dan", "c", "RenewedConsentGiven", PURPOSES[2], None),
+    ("eve", "c", "ConsentGiven", PURPOSES[0], "2025-01-01T00:00:00Z"),
 ]
 
 PARAMS: dict[ModuleType, Any] = {
-    validate: validate.Params(policies=["p-1"], rubrics=["r-1"], licenses=["MIT"]),
+    validate: validate.Params(["p-1"], ["r-1"], ["MIT"], "2026-01-01", "any", special_category=False),
     dedupe: dedupe.Params(),
     split: split.Params("salt", 1, 0.3, 0.3, "ai-alignment", "ai-evaluation"),
 }
@@ -106,6 +116,7 @@ def case(drawn: list[dict[str, Any]]) -> Case:
             "purposes": purposes,
             "event_conflicts": pl.DataFrame({"comparison_id": conflicts}, schema={"comparison_id": pl.String}),
             "statements": _STATEMENTS,
+            "consents": CONSENTS,
             "versions": _VERSIONS,
         },
     )
@@ -116,6 +127,20 @@ _STATEMENTS = pl.DataFrame(
     [("free", PURPOSES[1], []), ("bound", PURPOSES[1], ["annotator"]), ("silent", [], [])],
     schema={"source": pl.String, "purposes": pl.List(pl.String), "roles": pl.List(pl.String)},
     orient="row",
+)
+CONSENTS = pl.DataFrame(
+    [
+        {
+            "subject": subject,
+            "consent_id": consent,
+            "status": status,
+            "purposes": purposes,
+            "valid_until": limit and datetime.fromisoformat(limit),
+            "event": digest_text("event", subject),
+        }
+        for subject, consent, status, purposes, limit in _CONSENTS
+    ],
+    schema=dtypes(consents.CONSENTS),
 )
 _VERSIONS = pl.DataFrame(
     [("policy", "p-1"), ("policy", "p-0"), ("rubric", "r-1"), ("rubric", "r-0")],

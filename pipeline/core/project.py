@@ -33,6 +33,11 @@ class Project:
         return self.root / "data/rubric"
 
     @property
+    def ledger(self) -> Path:
+        """What is only ever added to: consent, and later suppression, adjudication and reads of heldout."""
+        return self.root / "data/ledger"
+
+    @property
     def spill(self) -> Path:
         """The folder for texts that do not fit into memory; ignored by git and DVC, emptied at each use."""
         return self.root / ".spill"

@@ -9,6 +9,9 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.core.consent.appending import refuse_rewritten
+from pipeline.core.consent.events import read_events
+from pipeline.core.consent.states import consents
 from pipeline.core.ingested import scan_occurrences
 from pipeline.core.project import Project
 from pipeline.core.receiving import batches, divided, parts_of
@@ -36,6 +39,12 @@ def statements(project: Project) -> pl.LazyFrame:
     return pl.LazyFrame(rows, schema=schema, orient="row")
 
 
+def consent_states(project: Project) -> pl.LazyFrame:
+    """Read how each consent of the ledger stands, whenever what it says happened; an emptied ledger is refused."""
+    refuse_rewritten(project)
+    return consents(read_events(project.ledger)).lazy()
+
+
 def event_conflicts(project: Project) -> pl.LazyFrame:
     """Read the comparisons that share one declared event id with another content."""
     occurrences = scan_occurrences(project)
@@ -59,6 +68,7 @@ def versions(project: Project) -> pl.LazyFrame:
 
 READERS: dict[str, Callable[[Project], pl.LazyFrame]] = {
     "statements": statements,
+    "consents": consent_states,
     "event_conflicts": event_conflicts,
     "versions": versions,
 }

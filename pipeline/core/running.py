@@ -47,7 +47,8 @@ def run_stage(stage: ModuleType, project: Project) -> str:
             rows = decided(stage, part.lazy().select(contract.columns), known, params)
             accounts.append(of_decisions(rows, part.select("comparison_id", "source")))
             decisions.add(rows)
-        account = added(accounts) | {"code_digest": code_digest([stage.__name__])}
+        noted = stage.noted(references) if hasattr(stage, "noted") else {}
+        account = added(accounts) | noted | {"code_digest": code_digest([stage.__name__])}
         ordered = (part.sort("comparison_id") for part in decisions.parts())
         write_sorted(ordered, built / "decisions.parquet", contract.schema)
         write_json(account, built / "counts.json")

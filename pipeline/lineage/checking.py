@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.adapters import adapter_for
+from pipeline.core.consent.appending import refuse_rewritten
+from pipeline.core.consent.events import read_events
+from pipeline.core.consent.states import consents
 from pipeline.core.errors import PairtrailError
 from pipeline.core.mapping.fieldmap import Joined
 from pipeline.core.params import read_yaml, section
@@ -60,6 +63,7 @@ def _checks(project: Project, paths: list[Path]) -> Iterator[tuple[str, _Look]]:
     yield "policies and rubrics", lambda: (_version_faults(project), "")
     for folder in source_folders(project.raw):
         yield f"data/raw/{folder.name}/{SIDECAR}", partial(_source_checked, folder / SIDECAR)
+    yield "consent ledger", lambda: _ledger_checked(project)
     yield "dvc.yaml", lambda: (_pipeline_faults(project), "")
     yield "raw data in git", lambda: (_git_faults(project), "")
 
@@ -101,6 +105,17 @@ def _version_faults(project: Project) -> list[str]:
     ]
 
 
+def _ledger_checked(project: Project) -> tuple[list[str], str]:
+    """Read the whole ledger, and tell what contradicts; the strictest statement counts then."""
+    refuse_rewritten(project)
+    found = consents(read_events(project.ledger))
+    if found.is_empty():
+        return [], "no consent record"
+    contradictory = found["contradictions"].sum()
+    told = f"{found['events'].sum():,} events of {found.height:,} consents"
+    return [], f"{told}; {contradictory:,} contradictions, of which the strictest counts" if contradictory else told
+
+
 def _pipeline_faults(project: Project) -> list[str]:
     _, changes = synced(project)
     return [
@@ -120,7 +135,11 @@ def _git_faults(project: Project) -> list[str]:
         return ["git could not list its files, so nobody can say whether real data is among them; try `git ls-files`"]
     tracked = {name for name in listed.stdout.decode().split("\0") if name}
     real = [source for source in load_sources(project.raw) if not source.sidecar.synthetic]
-    faults = []
+    faults = [
+        f"{name}: a ledger of real people in git; `git rm --cached` it, then `dvc add` it"
+        for name in sorted(tracked)
+        if real and name.startswith("data/ledger/") and not _BESIDE.search(name)
+    ]
     for source in real:
         folder = source.folder.relative_to(project.root).as_posix()
         files = sorted(

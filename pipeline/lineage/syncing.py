@@ -6,6 +6,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pipeline.core.closure import closure
+from pipeline.core.consent.events import ledger_files
 from pipeline.core.errors import PairtrailError
 from pipeline.core.params import parse_yaml, read_text
 from pipeline.core.project import Project
@@ -16,8 +17,10 @@ from pipeline.core.versions import load_versions
 from pipeline.stages import STAGES
 
 LOCK = "requirements.lock"
+_INPUTS = ("data/raw/", "data/policy/", "data/rubric/", "data/ledger/")
 _RAW = {"ingest": "files", "validate": "sidecars", "publish": "sidecars"}
 _VERSIONED = ("validate", "publish")
+_CONSENTING = ("validate",)
 
 
 def wanted_deps(project: Project, stage: str) -> list[str]:
@@ -26,6 +29,8 @@ def wanted_deps(project: Project, stage: str) -> list[str]:
     kind = _RAW.get(stage)
     for source in load_sources(project.raw) if kind else []:
         deps += [path.relative_to(project.root).as_posix() for path in _inputs(source, kind)]
+    if stage in _CONSENTING:
+        deps += [path.relative_to(project.root).as_posix() for path in ledger_files(project.ledger)]
     if stage in _VERSIONED:
         for folder in (project.policy, project.rubric):
             deps += [version.path.relative_to(project.root).as_posix() for version in load_versions(folder).values()]
@@ -81,7 +86,7 @@ def _edits(stated: Any, lacks: list[str], vain: list[str], lines: list[str]) -> 
 
 
 def _is_table(dep: str) -> bool:
-    return dep.startswith("data/") and not dep.startswith(("data/raw/", "data/policy/", "data/rubric/"))
+    return dep.startswith("data/") and not dep.startswith(_INPUTS)
 
 
 def sync(project: Project) -> dict[str, tuple[list[str], list[str]]]:

@@ -1,10 +1,17 @@
-"""Validate: which comparisons meet the contract, under which policy and rubric, and for which purposes."""
+"""Validate: which comparisons meet the contract, under which policy and rubric, and for which purposes all consent."""
 
 from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
 
 import polars as pl
 
+from pipeline.core.consent.purposes import as_bits, from_bits
+from pipeline.core.consent.standing import REASONS as CONSENT_REASONS
+from pipeline.core.consent.standing import Terms, allowed, standing
 from pipeline.core.digests import digest_text
+from pipeline.core.errors import PairtrailError
+from pipeline.core.licenses import licenses_in
 from pipeline.core.params import STRICT
 from pipeline.core.references import References
 from pipeline.core.running import Contract, first_drop_reason
@@ -22,8 +29,10 @@ REASONS = {
     "policy_not_accepted": "params.yaml does not accept the policy version",
     "unknown_rubric": "the rubric version is not stated, or is no file in data/rubric",
     "rubric_not_accepted": "params.yaml does not accept the rubric version",
-    "license_not_allowed": "params.yaml does not allow the source's licence",
-    "no_consent": "the source states no basis or purpose, or a role that needs consent has no reference in the row",
+    "license_not_allowed": CONSENT_REASONS["license_not_allowed"],
+    "no_consent": "the source states no basis, the row names nobody, or a role that needs consent has no whole reference",
+    **{reason: told for reason, told in CONSENT_REASONS.items() if reason != "license_not_allowed"},
+    "no_common_purpose": "the source and the consent records of the row allow no purpose in common",
 }
 
 CONTRACT = Contract(
@@ -42,7 +51,7 @@ CONTRACT = Contract(
         "consent_refs",
         "source",
     ),
-    references=("statements", "event_conflicts", "versions"),
+    references=("statements", "event_conflicts", "versions", "consents"),
     schema=VALIDATE,
     parted_by=("comparison_id",),
 )
@@ -58,19 +67,85 @@ class Params:
     policies: list[str]
     rubrics: list[str]
     licenses: list[str]
+    as_of: str
+    jurisdictions: list[str] | Literal["any"]
+    special_category: bool
+
+    def __post_init__(self) -> None:
+        """Refuse an `as_of` that is no day, and licences that SPDX does not list."""
+        self.terms  # noqa: B018
+        for name in self.licenses:
+            _one_license(name)
+
+    @property
+    def terms(self) -> Terms:
+        """What consents are held against."""
+        try:
+            as_of = date.fromisoformat(self.as_of)
+        except ValueError:
+            msg = f"params.yaml: validate: as_of `{self.as_of}` is not a day such as 2026-01-31"
+            raise PairtrailError(msg) from None
+        jurisdictions = None if self.jurisdictions == "any" else tuple(self.jurisdictions)
+        return Terms(as_of, tuple(self.licenses), jurisdictions, self.special_category)
 
 
 def decide(comparisons: pl.LazyFrame, references: References, params: Params) -> pl.LazyFrame:
-    """Mark each comparison with the first rule that it breaks, and with the purposes that its source allows."""
+    """Mark each comparison with the first rule that it breaks, and with the purposes that all behind it allow."""
     conflicts = references["event_conflicts"].select("comparison_id", conflict=pl.lit(value=True))
-    stated = comparisons.join(conflicts, on="comparison_id", how="left").join(
-        references["statements"], on="source", how="left"
+    stated = (
+        comparisons.join(conflicts, on="comparison_id", how="left")
+        .join(references["statements"].rename({"purposes": "stated"}), on="source", how="left")
+        .join(_consents_of_rows(comparisons, standing(references["consents"], params.terms)), on="comparison_id", how="left")
+        .with_columns(bits=as_bits(pl.col("stated")).fill_null(0) & pl.col("allowed").fill_null(0))
     )
     existing = references["versions"].collect()
     known = {kind: existing.filter(pl.col("kind") == kind)["version"].to_list() for kind in ("policy", "rubric")}
-    rules = _content_rules() | _version_rules(known, params) | _consent_rules(params)
+    licenses = comparisons.select(pl.col("license").unique()).collect()["license"].to_list()
+    rules = _content_rules() | _version_rules(known, params) | _consent_rules(allowed(licenses, params.terms.licenses))
     reason = first_drop_reason({name: rules[name] for name in REASONS})
-    return stated.select("comparison_id", reason, pl.col("purposes").fill_null([]))
+    purposes = pl.col("bits").map_batches(from_bits, return_dtype=pl.List(pl.String)).alias("purposes")
+    return stated.select("comparison_id", reason, purposes, pl.col("consent_events").fill_null([]))
+
+
+def noted(references: References) -> dict[str, Any]:
+    """Say of the ledger what the account keeps: how much it holds, when its newest event happened, what contradicts."""
+    told = references["consents"].select(
+        consents=pl.len(), **{name: pl.col(name).sum() for name in ("events", "contradictions")}, newest=pl.col("newest").max()
+    )
+    found = told.collect().to_dicts()[0]
+    return {"consent_ledger": found | {"newest": found["newest"] and f"{found['newest']:%Y-%m-%dT%H:%M:%S.%fZ}"}}
+
+
+def _one_license(name: str) -> None:
+    try:
+        alone = licenses_in(name) == [name]
+    except PairtrailError:
+        alone = False
+    if not alone:
+        msg = f"params.yaml: validate: licenses: `{name}` is not the SPDX id of one licence (LicenseRef-NAME where SPDX lists none)"
+        raise PairtrailError(msg)
+
+
+def _consents_of_rows(comparisons: pl.LazyFrame, consents: pl.LazyFrame) -> pl.LazyFrame:
+    """Say of each row that names somebody what all its consents come to.
+
+    That is the first reason why one of them does not stand, the purposes that all allow (as bits), the roles that are
+    covered, whether one is named by half, and the events that this hangs on.
+    """
+    refs = (
+        comparisons.select("comparison_id", "consent_refs").explode("consent_refs").unnest("consent_refs")
+        .filter(pl.col("subject").is_not_null() | pl.col("consent_id").is_not_null())
+        .join(consents, on=["consent_id", "subject"], how="left")
+    )  # fmt: skip
+    whole = pl.col("subject").is_not_null() & pl.col("consent_id").is_not_null()
+    unknown = pl.lit("consent_unknown", pl.Enum(list(CONSENT_REASONS)))
+    return refs.group_by("comparison_id").agg(
+        refused=pl.when(pl.col("event").is_null()).then(unknown).otherwise("refused").min(),
+        allowed=pl.col("purposes").fill_null(0).bitwise_and(),
+        covered=pl.col("role").filter(whole),
+        halved=(~whole).any(),
+        consent_events=pl.col("event").drop_nulls().unique().sort(),
+    )
 
 
 def _content_rules() -> dict[str, pl.Expr]:
@@ -100,11 +175,13 @@ def _version_rules(known: dict[str, list[str]], params: Params) -> dict[str, pl.
     }
 
 
-def _consent_rules(params: Params) -> dict[str, pl.Expr]:
-    ref = pl.element().struct.field
-    given = pl.col("consent_refs").list.eval(
-        ref("role").filter(ref("subject").is_not_null() & ref("consent_id").is_not_null())
-    )
-    uncovered = pl.col("roles").list.set_difference(given).list.len() > 0
-    unstated = pl.col("purposes").is_null() | (pl.col("purposes").list.len() == 0)
-    return {"license_not_allowed": ~pl.col("license").is_in(params.licenses), "no_consent": unstated | uncovered}
+def _consent_rules(licensed: pl.Expr) -> dict[str, pl.Expr]:
+    uncovered = pl.col("roles").list.set_difference(pl.col("covered")).list.len() > 0
+    unnamed = pl.col("stated").is_null() | (pl.col("stated").list.len() == 0) | pl.col("covered").is_null()
+    rules = {reason: pl.col("refused") == reason for reason in CONSENT_REASONS}
+    return {
+        **rules,
+        "license_not_allowed": ~licensed | rules["license_not_allowed"],
+        "no_consent": unnamed | uncovered | pl.col("halved"),
+        "no_common_purpose": pl.col("bits") == 0,
+    }

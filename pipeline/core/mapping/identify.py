@@ -15,7 +15,7 @@ def identify(candidates: pl.DataFrame, source: Source, key: str) -> pl.DataFrame
     pseudonym = _pseudonym(key, source.namespace, pl.col("annotator"))
     named = candidates.with_columns(
         annotator=pseudonym,
-        consent_refs=_with_pseudonyms(key, source.namespace),
+        consent_refs=_with_pseudonyms(key, source),
         event=pl.when(pl.col("event_id").is_not_null()).then(
             keyed_digest(key, pl.lit("event"), pl.lit(source.name), pl.col("fan_out"), pl.col("event_id"))
         ),
@@ -40,10 +40,16 @@ def _pseudonym(key: str, namespace: str, raw: pl.Expr) -> pl.Expr:
     return pl.when(raw.is_not_null()).then(named)
 
 
-def _with_pseudonyms(key: str, namespace: str) -> pl.Expr:
+def _with_pseudonyms(key: str, source: Source) -> pl.Expr:
+    """Name consent references by pseudonym; add the record of the whole source, which is no person's."""
     field = pl.element().struct.field
-    ref = pl.struct(field("role"), _pseudonym(key, namespace, field("subject")).alias("subject"), field("consent_id"))
-    return pl.col("consent_refs").list.eval(ref).cast(CONSENT_REFS)
+    subject = _pseudonym(key, source.namespace, field("subject")).alias("subject")
+    refs = pl.col("consent_refs").list.eval(pl.struct(field("role"), subject, field("consent_id"))).cast(CONSENT_REFS)
+    consent = source.sidecar.consent
+    if consent is None or consent.record is None:
+        return refs
+    whole = {"role": "publisher", "subject": f"source:{source.name}", "consent_id": consent.record}
+    return refs.list.concat(pl.lit(pl.Series([[whole]], dtype=CONSENT_REFS)))
 
 
 def response_id(response: pl.Expr) -> pl.Expr:

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
+from pipeline.core.errors import PairtrailError
+from pipeline.core.licenses import licenses_in
 from pipeline.core.sidecar.fields import CHOICES, FIELDS, NUMBERS, TEXTS
 from pipeline.core.sidecar.sidecars import Group, Source, leaves
 from pipeline.core.sidecar.specs import AnySpec, Constant, FromPath, Messages, side_of
+from schemas.vocabulary import LEGAL_BASES, PURPOSES
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -21,10 +24,30 @@ def faults_of(source: Source) -> Iterator[str]:
         yield from faults(source)
     keys = [entry.key for entry in source.sidecar.fan_out]
     yield from (f"fan_out key `{key}` stands twice" for key in sorted({key for key in keys if keys.count(key) > 1}))
+    yield from _consent_faults(source)
     for ref in source.consent_refs:
         for spec in (ref.subject, ref.consent_id):
             yield from _side_faults(source, "consent_refs", spec)
     yield from sorted({fault for group in source.sidecar.files for fault in _map_faults(source, group)})
+
+
+def _consent_faults(source: Source) -> Iterator[str]:
+    """Find codes that nobody knows, and a publisher's record of the whole source beside one in its rows."""
+    try:
+        licenses_in(source.sidecar.license)
+    except PairtrailError as error:
+        yield f"`license`: {error}"
+    consent = source.sidecar.consent
+    if consent is None:
+        return
+    stated = [("basis", consent.basis, LEGAL_BASES), *(("purposes", one, PURPOSES) for one in consent.purposes)]
+    for key, code, codes in stated:
+        if code not in codes:
+            near = get_close_matches(code, codes, n=1)
+            hint = f"; did you mean `{near[0]}`?" if near else ""
+            yield f"`consent.{key}`: `{code}` is not a known code{hint} (known: {', '.join(codes)})"
+    if consent.record and any(ref.role == "publisher" for ref in source.consent_refs):
+        yield "`consent.record` is the publisher's, but `fields.consent_refs` names one of that role too; keep one"
 
 
 def _glob_faults(source: Source) -> Iterator[str]:

@@ -18,18 +18,19 @@ _BESIDE = (SIDECAR, ".gitignore", "*.dvc")
 
 # A blank states nothing.
 Stated = Annotated[str, StringConstraints(pattern=r"\S")]
-Purpose = Annotated[str, StringConstraints(pattern=r"^\S+$")]
+Role = Literal["prompt_author", "annotator", "third_party", "publisher"]
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What a source states about the legal basis of its use."""
+    """What a source states about the legal basis of its use; `record` is the consent record of the whole source."""
 
     __pydantic_config__ = STRICT
     basis: Stated
-    purposes: list[Purpose]
-    roles: list[Literal["prompt_author", "annotator", "third_party", "publisher"]]
+    purposes: list[Stated]
+    roles: list[Role]
     statement: Stated
+    record: Stated | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class ConsentRef:
     """Where a record says who consented, in which role, by which consent record."""
 
     __pydantic_config__ = STRICT
-    role: Literal["prompt_author", "annotator", "third_party", "publisher"]
+    role: Role
     subject: Spec
     consent_id: Spec
 

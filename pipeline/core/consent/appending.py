@@ -1,0 +1,66 @@
+"""The ledger is only added to: what the last build read of each file must still be how the file begins."""
+
+from collections.abc import Iterator
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.consent.events import ledger_files
+from pipeline.core.errors import PairtrailError
+from pipeline.core.params import read_yaml
+from pipeline.core.project import Project
+
+_LOCK = "dvc.lock"
+_READER = "validate"
+_PIECE = 2**20
+
+
+def refuse_rewritten(project: Project) -> None:
+    """Raise PairtrailError where a ledger file lost or changed a line since the build that dvc.lock tells of."""
+    if faults := list(rewritten(project)):
+        told = [f"  {fault}" for fault in faults]
+        advice = "A ledger is only added to: take the file back (`dvc checkout`, `git checkout`) and append to it."
+        raise PairtrailError("\n".join(["the consent ledger is not what the last build read, and more:", *told, advice]))
+
+
+def rewritten(project: Project) -> Iterator[str]:
+    """Yield the ledger files that do not begin with what the last build read of them.
+
+    dvc.lock keeps size and MD5 of each file that a stage read, so no copy of the old ledger is needed. After
+    `pairtrail keys rotate` every subject is another one, and the size alone is compared.
+    """
+    path = project.root / _LOCK
+    if not path.exists():
+        return
+    stage = (read_yaml(path) or {}).get("stages", {})
+    rekeyed = _fingerprint_read(stage.get("ingest", {})) != _fingerprint(project)
+    files = {file.relative_to(project.root).as_posix(): file for file in ledger_files(project.ledger)}
+    folder = (project.ledger / "consent").relative_to(project.root).as_posix()
+    for dep in stage.get(_READER, {}).get("deps", []):
+        name = dep["path"]
+        if not name.startswith(f"{folder}/"):
+            continue
+        if name not in files:
+            yield f"{name}: it is gone; {dep['size']:,} bytes of it were read"
+        elif (size := files[name].stat().st_size) < dep["size"]:
+            yield f"{name}: it shrank from {dep['size']:,} to {size:,} bytes"
+        elif not rekeyed and _md5_of_beginning(files[name], dep["size"]) != dep["md5"]:
+            yield f"{name}: its first {dep['size']:,} bytes were changed"
+
+
+def _fingerprint(project: Project) -> Any:  # noqa: ANN401
+    return (read_yaml(project.params).get("ingest") or {}).get("key_fingerprint")
+
+
+def _fingerprint_read(stage: dict[str, Any]) -> Any:  # noqa: ANN401
+    return stage.get("params", {}).get("params.yaml", {}).get("ingest", {}).get("key_fingerprint")
+
+
+def _md5_of_beginning(path: Path, size: int) -> str:
+    """Digest a file's first bytes as DVC does a whole file."""
+    digest = md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while size > 0 and (piece := file.read(min(size, _PIECE))):
+            digest.update(piece)
+            size -= len(piece)
+    return digest.hexdigest()
