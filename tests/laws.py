@@ -33,7 +33,10 @@ REFS = [
     [{"role": "publisher", "subject": "source:free", "consent_id": "whole"}],
     [],
     *([{"role": "annotator", "subject": who, "consent_id": "c"}] for who in ("ann", "bob", "eve", "nobody", None)),
-    [{"role": role, "subject": who, "consent_id": "c"} for role, who in (("annotator", "ann"), ("prompt_author", "dan"))],
+    [
+        {"role": role, "subject": who, "consent_id": "c"}
+        for role, who in (("annotator", "ann"), ("prompt_author", "dan"))
+    ],
     [{"role": "annotator", "subject": None, "consent_id": None}],
 ]
 _CONSENTS: list[tuple[str, str, str, list[str], str | None]] = [

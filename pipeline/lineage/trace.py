@@ -99,6 +99,11 @@ def _by_place(project: Project, asked: str, file: str, row: int, *, reveal: bool
     }
 
 
+def stories(project: Project, ids: list[str], *, reveal: bool = False) -> list[dict[str, Any]]:
+    """Tell the stories of comparisons by their ids."""
+    return _stories(project, _comparisons(project, ids), reveal=reveal) if ids else []
+
+
 def _stories(project: Project, comparisons: pl.DataFrame, *, reveal: bool) -> list[dict[str, Any]]:
     told = pl.col("comparison_id").is_in(comparisons["comparison_id"].to_list())
     pairs = pl.col("pair_id").is_in(comparisons["pair_id"].unique().to_list())

@@ -14,6 +14,7 @@ from pipeline.core.accounts import must_add_up, summary
 from pipeline.core.closure import code_digest
 from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import PLACE, read_account, shards_of
+from pipeline.core.licenses import licenses_in
 from pipeline.core.params import STRICT, section
 from pipeline.core.project import Project
 from pipeline.core.publishing.card import card
@@ -94,10 +95,10 @@ def _fold_all(project: Project, params: Params, folder: Path) -> _Aside:
     totals, places = Totals(folder / "roots", parts), [pl.Series([], dtype=pl.UInt32)]
     kept = received(project, "split", (*THIN, PLACE), _BESIDE, folder / "received")
     for _, part in divided(kept, folder / "verdicts", "pair_id", parts):
-        _refuse_unranked(part, params)
+        ranked = _strictest_last(part, params)
         turned = oriented(part)
         verdicts = turned.with_columns(deciding(turned, humans_decide=params.humans_decide))
-        folded = fold(verdicts.filter("folded"), majority=params.majority, licenses=params.licenses_strictest_last)
+        folded = fold(verdicts.filter("folded"), majority=params.majority, licenses=ranked)
         totals.add(verdicts, folded)
         rows.add(folded)
         votes.add(votes_of_rows(verdicts, folded))
@@ -112,10 +113,14 @@ def _parts_of_texts(project: Project) -> int:
     return max(parts_of(project), parts_for(size * _UNPACKED))
 
 
-def _refuse_unranked(verdicts: pl.DataFrame, params: Params) -> None:
-    if unknown := sorted(set(verdicts["license"].unique()) - set(params.licenses_strictest_last)):
+def _strictest_last(verdicts: pl.DataFrame, params: Params) -> list[str]:
+    """Rank the licences of some verdicts; an expression that names several is as strict as the strictest of them."""
+    ranks = {name: rank for rank, name in enumerate(params.licenses_strictest_last)}
+    named = {expression: licenses_in(expression) for expression in verdicts["license"].unique()}
+    if unknown := sorted({name for names in named.values() for name in names if name not in ranks}):
         msg = f"params.yaml: publish.licenses_strictest_last does not rank {', '.join(unknown)}; give each its place"
         raise PairtrailError(msg)
+    return sorted(named, key=lambda expression: (max(ranks[name] for name in named[expression]), expression))
 
 
 def _told(account: Mapping[str, Any]) -> str:

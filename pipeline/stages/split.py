@@ -10,6 +10,7 @@ from pipeline.core.params import STRICT
 from pipeline.core.references import References
 from pipeline.core.running import Contract, first_drop_reason
 from schemas.decisions import SPLIT
+from schemas.vocabulary import PURPOSES
 
 REASONS = {"purpose_not_covered": "the row's purposes do not cover its side (training, or evaluation for heldout)"}
 
@@ -43,6 +44,10 @@ class Params:
         if not (0 < self.heldout < 1 and 0 < self.validation < 1 and self.heldout + self.validation < 1):
             msg = f"params.yaml: split: heldout {self.heldout}, validation {self.validation}: train needs a share too"
             raise PairtrailError(msg)
+        for name in ("train_purpose", "heldout_purpose"):
+            if getattr(self, name) not in PURPOSES:
+                msg = f"params.yaml: split: {name} is not a known purpose (known: {', '.join(PURPOSES)})"
+                raise PairtrailError(msg)
 
 
 def decide(comparisons: pl.LazyFrame, references: References, params: Params) -> pl.LazyFrame:

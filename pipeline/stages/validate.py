@@ -30,7 +30,7 @@ REASONS = {
     "unknown_rubric": "the rubric version is not stated, or is no file in data/rubric",
     "rubric_not_accepted": "params.yaml does not accept the rubric version",
     "license_not_allowed": CONSENT_REASONS["license_not_allowed"],
-    "no_consent": "the source states no basis, the row names nobody, or a role that needs consent has no whole reference",
+    "no_consent": "the source states no basis, the row names nobody, or a needed role has no whole reference",
     **{reason: told for reason, told in CONSENT_REASONS.items() if reason != "license_not_allowed"},
     "no_common_purpose": "the source and the consent records of the row allow no purpose in common",
 }
@@ -95,7 +95,11 @@ def decide(comparisons: pl.LazyFrame, references: References, params: Params) ->
     stated = (
         comparisons.join(conflicts, on="comparison_id", how="left")
         .join(references["statements"].rename({"purposes": "stated"}), on="source", how="left")
-        .join(_consents_of_rows(comparisons, standing(references["consents"], params.terms)), on="comparison_id", how="left")
+        .join(
+            _consents_of_rows(comparisons, standing(references["consents"], params.terms)),
+            on="comparison_id",
+            how="left",
+        )
         .with_columns(bits=as_bits(pl.col("stated")).fill_null(0) & pl.col("allowed").fill_null(0))
     )
     existing = references["versions"].collect()
@@ -110,7 +114,9 @@ def decide(comparisons: pl.LazyFrame, references: References, params: Params) ->
 def noted(references: References) -> dict[str, Any]:
     """Say of the ledger what the account keeps: how much it holds, when its newest event happened, what contradicts."""
     told = references["consents"].select(
-        consents=pl.len(), **{name: pl.col(name).sum() for name in ("events", "contradictions")}, newest=pl.col("newest").max()
+        consents=pl.len(),
+        **{name: pl.col(name).sum() for name in ("events", "contradictions")},
+        newest=pl.col("newest").max(),
     )
     found = told.collect().to_dicts()[0]
     return {"consent_ledger": found | {"newest": found["newest"] and f"{found['newest']:%Y-%m-%dT%H:%M:%S.%fZ}"}}
@@ -122,7 +128,7 @@ def _one_license(name: str) -> None:
     except PairtrailError:
         alone = False
     if not alone:
-        msg = f"params.yaml: validate: licenses: `{name}` is not the SPDX id of one licence (LicenseRef-NAME where SPDX lists none)"
+        msg = f"params.yaml: validate: licenses: `{name}` is not one SPDX id; where SPDX lists none, LicenseRef-NAME"
         raise PairtrailError(msg)
 
 

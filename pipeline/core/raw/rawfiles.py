@@ -114,7 +114,7 @@ def _batch(records: Iterator[Record], digest: Digest, limits: Limits) -> RawBatc
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Keep the garbage collector away: decoded records hold no cycles, and looking for some takes a third of the time."""
+    """Keep the garbage collector away: records hold no cycles, and looking for some takes a third of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -163,9 +163,14 @@ class Source:
         read = [*specs.values(), *(spec for ref in self.consent_refs for spec in (ref.subject, ref.consent_id))]
         return sorted({side for spec in read for path in spec.paths() if (side := side_of(path)[0])})
 
+    def patterns(self) -> list[tuple[str, Format]]:
+        """Return the globs of everything that is read, each with the format that its files are declared to have."""
+        read: list[Group | Join] = [*self.sidecar.files, *self.sidecar.join.values()]
+        return [(one.glob, self.format(one)) for one in read]
+
     def globs(self) -> list[str]:
         """Return the globs of everything that is read."""
-        return [group.glob for group in self.sidecar.files] + [join.glob for join in self.sidecar.join.values()]
+        return [pattern for pattern, _ in self.patterns()]
 
     def relative(self, path: Path) -> str:
         """Name a raw file relative to data/raw."""

@@ -1,0 +1,126 @@
+"""Access: everything that is held on one person (GDPR, Article 15), for that person and nobody else."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.core.errors import PairtrailError
+from pipeline.core.ingested import scan_comparisons
+from pipeline.core.project import Project
+from pipeline.core.raw.rawfiles import read_batches
+from pipeline.core.sidecar.sources import load_sources
+from pipeline.core.terminal import as_json_text
+from pipeline.lineage.consent.asking import Whom, one_person
+from pipeline.lineage.consent.held import judged, terms_of
+from pipeline.lineage.consent.status import history
+from pipeline.lineage.trace import stories
+
+FORMAT = "pairtrail-access-1"
+_HELD = ("consents", "events", "comparisons", "raw_records")
+
+
+def access(project: Project, asked: Whom) -> dict[str, Any]:
+    """Gather the ledger's events of a person, the rows that they gave or consented to, and their raw records.
+
+    Raw records, quarantined ones too, are found only where the raw id is given: a pseudonym leads to none.
+    """
+    subject = one_person(asked)
+    rows = _rows(project, subject) if project.shards.exists() else pl.DataFrame({"comparison_id": []})
+    terms = terms_of(project)
+    return {
+        "format": FORMAT,
+        "subject": subject,
+        "as_of": str(terms.as_of),
+        "consents": judged(project, terms).filter(subject=subject).to_dicts(),
+        "events": history(project, subject),
+        "comparisons": stories(project, rows["comparison_id"].to_list(), reveal=True),
+        "raw_records": None if asked.raw_id is None else list(_raw_records(project, asked)),
+    }
+
+
+def _rows(project: Project, subject: str) -> pl.DataFrame:
+    named = pl.col("consent_refs").list.eval(pl.element().struct.field("subject") == subject).list.any()
+    theirs = (pl.col("annotator") == subject) | named
+    return scan_comparisons(project).filter(theirs).select("comparison_id").collect(engine="streaming")
+
+
+def _raw_records(project: Project, asked: Whom) -> Iterator[dict[str, Any]]:
+    """Yield the raw records, in every source of the person's namespace, in which their raw id stands as a value."""
+    sources = load_sources(project.raw)
+    namespace = next(source.namespace for source in sources if source.name == asked.source)
+    for source in (one for one in sources if one.namespace == namespace):
+        for pattern, declared in source.patterns():
+            for path in source.matching(pattern):
+                yield from _records_of(path, declared, source.relative(path), asked.raw_id or "")
+
+
+def _records_of(path: Path, declared: Any, name: str, raw_id: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+    needle = json.dumps(raw_id, ensure_ascii=False)[1:-1].encode()
+
+    def holds(raws: list[bytes]) -> list[str]:
+        return ["yes" if needle in raw or raw_id.encode() in raw else "" for raw in raws]
+
+    for batch in read_batches(path, declared, holds):
+        for row, held, value, reason in zip(batch.rows, batch.digests, batch.values, batch.reasons, strict=True):
+            if held or _stands_in(value, raw_id):
+                yield {"source_file": name, "source_row": row, "quarantined": reason, "record": value}
+
+
+def _stands_in(value: Any, raw_id: str) -> bool:  # noqa: ANN401
+    """Say whether a decoded record holds the id as a value, however it was escaped."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+        elif one is not None and str(one) == raw_id:
+            return True
+    return False
+
+
+def write_access(found: dict[str, Any], out: Path) -> None:
+    """Write what was found to a new file that its owner alone may read."""
+    try:
+        handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        msg = f"{out}: cannot be made ({error.strerror}); nothing was written"
+        raise PairtrailError(msg) from None
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(as_json_text(found) + "\n")
+
+
+def counts(found: dict[str, Any]) -> dict[str, Any]:
+    """Return how much is held; `raw_records` is null where it was not looked for."""
+    held = {name: None if found[name] is None else len(found[name]) for name in _HELD}
+    return {
+        "subject": found["subject"],
+        **held,
+        "published": sum(bool(row["published"]) for row in found["comparisons"]),
+    }
+
+
+def told(found: dict[str, Any], out: Path | None) -> str:
+    """Say in counts what is held; never what it says."""
+    held = counts(found)
+    raw = held["raw_records"]
+    looked = (
+        "not looked for: a pseudonym leads to none; ask with SOURCE --person" if raw is None else f"{raw:,} raw records"
+    )
+    then = (
+        f"written to {out} (mode 0600): it holds texts; for this person alone" if out else "--out FILE writes all of it"
+    )
+    return "\n".join(
+        [
+            f"subject {held['subject']}",
+            f"  ledger   {held['events']:,} events of {held['consents']:,} consents",
+            f"  rows     {held['comparisons']:,} comparisons, {held['published']:,} of them published",
+            f"  raw      {looked}",
+            then,
+        ]
+    )

@@ -1,0 +1,101 @@
+"""Status: how consents stand, in all, of one source, or of one person with their history; and which end soon."""
+
+import re
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+
+from pipeline.core.consent.events import read_events
+from pipeline.core.consent.standing import Terms
+from pipeline.core.consent.states import KEY
+from pipeline.core.errors import PairtrailError
+from pipeline.core.project import Project
+from pipeline.lineage.consent.asking import Whom
+from pipeline.lineage.consent.held import judged, rows_by_consent, terms_of
+
+_DAYS = re.compile(r"([1-9]\d{0,4})d")
+_SHOWN = (
+    "consent_id",
+    "subject",
+    "status",
+    "legal_basis",
+    "purposes",
+    "jurisdiction",
+    "valid_until",
+    "retention_until",
+)
+
+
+def status(project: Project, asked: Whom) -> dict[str, Any]:
+    """Tell how consents stand as of params.yaml's day; of one person each consent, with all that was ever stated."""
+    terms = terms_of(project)
+    known = judged(project, terms).join(_rows(project), on=KEY, how="left", maintain_order="left")
+    known = known.with_columns(pl.col("rows").fill_null(0).cast(pl.Int64))
+    if asked.subject:
+        return _of_person(project, terms, known.filter(subject=asked.subject), asked.subject)
+    if asked.source:
+        named = rows_by_consent(project).filter(source=asked.source).select(KEY).unique()
+        whole = pl.col("subject") == f"source:{asked.source}"
+        known = pl.concat([known.join(named, on=KEY, how="semi"), known.filter(whole)]).unique(KEY)
+    by = known.group_by("standing", "status").agg(
+        consents=pl.len().cast(pl.Int64), rows=pl.col("rows").sum(), contradictions=pl.col("contradictions").sum()
+    )
+    return {"as_of": str(terms.as_of), "source": asked.source, "consents": by.sort("standing", "status").to_dicts()}
+
+
+def _rows(project: Project) -> pl.DataFrame:
+    return rows_by_consent(project).group_by(KEY).agg(pl.col("rows").sum())
+
+
+def _of_person(project: Project, terms: Terms, known: pl.DataFrame, subject: str) -> dict[str, Any]:
+    if known.is_empty() and subject not in rows_by_consent(project)["subject"].to_list():
+        msg = "neither the ledger nor a row of the last build names this subject; is the source the right one?"
+        raise PairtrailError(msg)
+    shown = known.select(*_SHOWN, "standing", "rows", "contradictions")
+    return {
+        "as_of": str(terms.as_of),
+        "subject": subject,
+        "consents": shown.to_dicts(),
+        "history": history(project, subject),
+    }
+
+
+def history(project: Project, subject: str) -> list[dict[str, Any]]:
+    """Return all events of a subject, in order, each with what it states and no more."""
+    events = read_events(project.ledger).filter(subject=subject).sort("status_time", "consent_id", "event").to_dicts()
+    return [{name: value for name, value in event.items() if value is not None} for event in events]
+
+
+def expiring(project: Project, within: str, begin: str | None) -> dict[str, Any]:
+    """List the consents that stand and will not at the end of the time given, with the rows that name them.
+
+    `begin` is params.yaml's `as_of` where it is not given.
+    """
+    terms = terms_of(project)
+    first = _day(begin) if begin else terms.as_of
+    last = first + _days(within)
+    later = Terms(last, terms.licenses, terms.jurisdictions, terms.special_category)
+    now = Terms(first, terms.licenses, terms.jurisdictions, terms.special_category)
+    standing = judged(project, now).filter(standing="stands").select(KEY)
+    ending = judged(project, later).filter(pl.col("standing") != "stands").join(standing, on=KEY, how="semi")
+    found = ending.join(_rows(project), on=KEY, how="left").with_columns(pl.col("rows").fill_null(0).cast(pl.Int64))
+    limit = pl.min_horizontal("valid_until", "retention_until").alias("ends")
+    shown = found.select(limit, "standing", "consent_id", "subject", "rows").sort("ends", "consent_id", "subject")
+    return {"from": str(first), "to": str(last), "consents": shown.to_dicts()}
+
+
+def _days(within: str) -> timedelta:
+    match = _DAYS.fullmatch(within)
+    if not match:
+        msg = f"--within `{within}`: a number of days such as 30d is needed"
+        raise PairtrailError(msg)
+    return timedelta(days=int(match[1]))
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        msg = f"--from `{text}`: a day such as 2026-01-31 is needed"
+        raise PairtrailError(msg) from None

@@ -1,0 +1,85 @@
+"""Withdraw: write down that a person takes consent back, or objects where the basis is another."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from pipeline.core.consent.rules import as_instant, time_needed
+from pipeline.core.consent.states import KEY
+from pipeline.core.consent.writing import append_events
+from pipeline.core.errors import PairtrailError
+from pipeline.core.project import Project
+from pipeline.lineage.consent.asking import Whom, one_person
+from pipeline.lineage.consent.held import judged, rows_by_consent, terms_of
+from schemas.vocabulary import CONSENT_BASES
+
+FILE = "withdrawals"
+WITHDRAWN, OBJECTED = "ConsentWithdrawn", "eu-gdpr:A21"
+
+
+def withdraw(
+    project: Project, asked: Whom, *, consent_id: str | None, at: str | None, how: str | None
+) -> dict[str, Any]:
+    """Append one event for each consent of a person, or for the one named, and say which rows will be withheld.
+
+    A consent is withdrawn; where the record rests on another basis, the person objects to the use. `at` is now where it
+    is not given.
+    """
+    subject = one_person(asked)
+    chosen = _chosen(project, subject, consent_id)
+    moment = _moment(at)
+    events = [
+        {"consent_id": row["consent_id"], "subject": subject, "status": row["will_be"], "status_time": moment}
+        | ({"withdrawal_method": how} if how else {})
+        for row in chosen
+    ]
+    return {
+        "file": f"data/ledger/consent/{FILE}.jsonl",
+        "new": append_events(project, FILE, events),
+        "consents": chosen,
+    }
+
+
+def _chosen(project: Project, subject: str, consent_id: str | None) -> list[dict[str, Any]]:
+    rows = rows_by_consent(project).filter(subject=subject).group_by(KEY).agg(pl.col("rows").sum().cast(pl.Int64))
+    known = judged(project, terms_of(project)).filter(subject=subject).select(*KEY, "legal_basis", "status")
+    both = known.join(rows, on=KEY, how="full", coalesce=True).filter(pl.col("consent_id").is_not_null())
+    if both.is_empty():
+        msg = "neither the ledger nor a row of the last build names a consent of this subject; is the source right?"
+        raise PairtrailError(msg)
+    named = both if consent_id is None else both.filter(consent_id=consent_id)
+    if named.is_empty():
+        msg = f"this subject has no consent of that id; it has {both.height:,} others (`pairtrail consent status`)"
+        raise PairtrailError(msg)
+    by_consent = (
+        pl.col("legal_basis").is_null()
+        | pl.col("legal_basis").list.eval(pl.element().is_in(list(CONSENT_BASES))).list.any()
+    )
+    will_be = pl.when(by_consent).then(pl.lit(WITHDRAWN)).otherwise(pl.lit(OBJECTED)).alias("will_be")
+    told = named.with_columns(will_be, pl.col("rows").fill_null(0)).sort("consent_id")
+    return told.select("consent_id", "status", "will_be", "rows").to_dicts()
+
+
+def _moment(at: str | None) -> str:
+    if at is None:
+        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if pl.DataFrame({"status_time": [at]}).select(as_instant("status_time")).item() is None:
+        raise PairtrailError(time_needed("status_time").replace("`status_time`", "--at"))
+    return at
+
+
+def told(found: dict[str, Any]) -> str:
+    """Say what was written, and what to do next."""
+    lines = [
+        f"{row['consent_id']}: {row['status'] or 'no status'} -> {row['will_be']}; {row['rows']:,} rows name it"
+        for row in found["consents"]
+    ]
+    return "\n".join(
+        [
+            *lines,
+            f"{found['new']:,} events added to {found['file']}",
+            "The rows stay published until you build and release again: `pairtrail sync`, `dvc repro`.",
+            f"Real ledgers go to DVC, never into git: `dvc add {found['file']}`.",
+        ]
+    )
