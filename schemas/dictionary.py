@@ -7,6 +7,7 @@ import pandera.polars as pa
 import polars as pl
 
 from schemas.comparisons import COMPARISONS
+from schemas.consents import EVENTS
 from schemas.decisions import DEDUPE, SPLIT, VALIDATE
 from schemas.ingested import OCCURRENCES, QUARANTINE, RECORDS
 from schemas.published import PAIRS, TIES, VOTES
@@ -19,6 +20,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
     "data/ingest/occurrences.parquet": OCCURRENCES,
     "data/ingest/records.parquet": RECORDS,
     "data/ingest/quarantine.parquet": QUARANTINE,
+    "data/ledger/consent/*.jsonl": EVENTS,
     "data/validate/decisions.parquet": VALIDATE,
     "data/dedupe/decisions.parquet": DEDUPE,
     "data/split/decisions.parquet": SPLIT,

@@ -1,5 +1,6 @@
 """Projects over published logs: raw files that link to them, under the sidecars of tests/real_sources."""
 
+import shutil
 from pathlib import Path
 
 from pipeline.core.keys import fingerprint
@@ -17,6 +18,8 @@ def real_project(real: Path, root: Path, *names: str) -> Built:
     key_file.parent.mkdir()
     key_file.write_text(key, encoding="ascii")
     key_file.chmod(0o600)
+    (project.ledger / "consent").mkdir(parents=True)
+    shutil.copy(SOURCES / "consent.jsonl", project.ledger / "consent")
     for name in names:
         folder = project.raw / name
         folder.mkdir(parents=True)

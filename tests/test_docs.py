@@ -33,6 +33,7 @@ from pipeline.core.sidecar.sidecars import Consent, ConsentRef, FanOut, Format, 
 from pipeline.core.versions import FrontMatter
 from pipeline.exporters import exporter_for, exporter_names
 from pipeline.stages import STAGES, stage_module
+from schemas import vocabulary
 from schemas.columns import dtypes
 from schemas.dictionary import TABLES, dictionary
 from schemas.ingested import OUTCOMES
@@ -158,6 +159,17 @@ def test_each_key_of_a_sidecar_is_documented() -> None:
     assert sorted(documented(section(page, "Joins"))) == names_of(Join)
     assert sorted(documented(section(page, "Fan-out"))) == names_of(FanOut)
     assert sorted(parse_yaml(FENCED.findall(section(page, "Policies and rubrics"))[0][1])) == names_of(FrontMatter)
+
+
+def test_each_code_of_the_consent_ledger_is_documented() -> None:
+    page = DOCS / "consent.md"
+    assert documented(section(page, "Status")) == list(vocabulary.CONSENT_STATUSES)
+    assert documented(section(page, "Legal bases")) == list(vocabulary.LEGAL_BASES)
+    assert documented(section(page, "Purposes")) == list(vocabulary.PURPOSES)
+    assert documented(section(page, "Licences")) == list(vocabulary.USE_CLASSES)
+    told = {row[0].strip("`"): row[2].strip("`") for row in table_rows(section(page, "Status"))}
+    assert {told[status] for status in vocabulary.VALID_STATUSES} == {""}
+    assert {reason for reason in told.values() if reason} <= set(stage_module("validate").REASONS)
 
 
 def test_each_kind_of_value_spec_is_documented() -> None:
