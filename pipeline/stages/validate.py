@@ -1,14 +1,13 @@
 """Validate: which comparisons meet the contract, under which policy and rubric, and for which purposes all consent."""
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Literal
 
 import polars as pl
 
 from pipeline.core.consent.purposes import as_bits, from_bits
 from pipeline.core.consent.standing import REASONS as CONSENT_REASONS
-from pipeline.core.consent.standing import Terms, allowed, standing
+from pipeline.core.consent.standing import Terms, allowed, as_day, standing
 from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.licenses import licenses_in
@@ -80,13 +79,8 @@ class Params:
     @property
     def terms(self) -> Terms:
         """What consents are held against."""
-        try:
-            as_of = date.fromisoformat(self.as_of)
-        except ValueError:
-            msg = f"params.yaml: validate: as_of `{self.as_of}` is not a day such as 2026-01-31"
-            raise PairtrailError(msg) from None
         jurisdictions = None if self.jurisdictions == "any" else tuple(self.jurisdictions)
-        return Terms(as_of, tuple(self.licenses), jurisdictions, self.special_category)
+        return Terms(as_day(self.as_of), tuple(self.licenses), jurisdictions, self.special_category)
 
 
 def decide(comparisons: pl.LazyFrame, references: References, params: Params) -> pl.LazyFrame:
