@@ -266,6 +266,59 @@ def test_a_join_that_an_adapter_ignores_is_refused(project: Built) -> None:
     assert "adapter hh_rlhf reads no side files" in refusal(project.raw / "s" / "source.yaml")
 
 
+OF_ANYBODY = {"annotator": {"constant": None}, "annotator_kind": {"constant": "human"}}
+SORTED: dict[str, dict[str, Any]] = {
+    "events": {"options": {"choice": "r-1"}, "fields": {}},
+    "langfuse": {"options": {"scores": {"x": {"scale": [0, 1]}}}, "fields": {}},
+    "langsmith": {"options": {"scores": {"x": {"scale": [0, 1]}}}, "fields": {}},
+    "oasst": {"fields": OF_ANYBODY},
+    "ratings": {
+        "options": {"within": "group", "response": "a", "attributes": {"x": {"path": "x", "scale": [0, 1]}}},
+        "fields": {"prompt": "prompt", **OF_ANYBODY},
+    },
+    "argilla": {
+        "options": {"kind": "ranking", "question": "x", "responses": {"x": "a", "y": "b"}},
+        "fields": {"prompt": "prompt"},
+    },
+    "label_studio": {"options": {"control": "x", "items": {"path": "data.x"}}, "fields": {"prompt": "prompt"}},
+}
+FIXED: dict[str, dict[str, Any]] = {
+    "argilla": {
+        "options": {"kind": "label", "question": "x", "responses": {"a": "a", "b": "b"}, "values": {"x": "a"}},
+        "fields": {"prompt": "prompt"},
+    },
+    "label_studio": {
+        "options": {"control": "x", "responses": {"a": "data.a", "b": "data.b"}},
+        "fields": {"prompt": "prompt"},
+    },
+    "arena": {"fields": OF_ANYBODY},
+    "hh_rlhf": {"fields": OF_ANYBODY},
+    "messages": {"fields": OF_ANYBODY},
+    "records": {},
+    "sharegpt": {"fields": OF_ANYBODY},
+}
+SAID_OF_ONE = ("decoder_a", "decoder_b", "behaviour_a", "behaviour_b", "chat_template_sha256")
+
+
+@pytest.mark.parametrize("field", SAID_OF_ONE)
+@pytest.mark.parametrize("name", SORTED)
+def test_no_path_speaks_of_a_response_that_an_adapter_puts_in_order(name: str, field: str, project: Built) -> None:
+    content = SORTED[name]
+    told = refused(project, adapter=name, **{**content, "fields": {**content["fields"], field: "how"}})
+    assert f"field `{field}`: adapter {name} puts responses in the order of their texts, so no path can say" in told
+
+
+def test_each_adapter_either_takes_the_responses_as_they_stand_or_is_known_to_sort_them(project: Built) -> None:
+    assert {*SORTED, *FIXED} == set(adapter_names())
+    constants = {field: {"constant": "comply"} for field in SAID_OF_ONE}
+    paths = dict.fromkeys(SAID_OF_ONE, "how")
+    for cases, further in ((SORTED, constants), (FIXED, paths), (FIXED, constants)):
+        for name, content in cases.items():
+            fields = {**content.get("fields", FIELDS), **further}
+            project.source("s", {"x.jsonl": lines(record())}, adapter=name, **{**content, "fields": fields})
+            assert adapter_for(load_source(project.raw / "s/source.yaml"))
+
+
 def test_every_fault_of_a_map_is_told_at_once(project: Built) -> None:
     told = refused(project, files=["*.jsonl", "*.csv"], fields={**FIELDS, "anotator": "x", "prompt": "t:q"})
     for fault in ("*.csv", "anotator", "t:q"):
