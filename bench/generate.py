@@ -31,6 +31,7 @@ license: CC0-1.0
 attribution: made up by bench/generate.py
 collected_by: bench/generate.py
 approved_by: bench/generate.py
+approved_on: 2026-01-01
 policy_version: assistant-1
 rubric_version: pairwise-1
 consent:

@@ -51,6 +51,7 @@ SIDECAR: dict[str, Any] = {
     "attribution": "the tests",
     "collected_by": "the tests",
     "approved_by": "the tests",
+    "approved_on": "2025-12-01",
     "policy_version": "p-1",
     "rubric_version": "r-1",
     "consent": {
@@ -157,8 +158,14 @@ def build(root: Path) -> Built:
         ("rubric", "r-1"),
         ("rubric", "r-2"),
     ):
-        folder = root / "data" / kind
-        folder.mkdir(parents=True, exist_ok=True)
-        head = f"---\nversion: {version}\ntitle: {kind} {version}\neffective: 2026-01-01\napproved_by: the tests\n---\n"
-        (folder / f"{version}.md").write_text(f"{head}Be helpful.\n", encoding="utf-8")
+        put_version(root, kind, version)
     return built
+
+
+def put_version(root: Path, kind: str, version: str) -> None:
+    """Write a policy or a rubric into a project."""
+    folder = root / "data" / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    stated = f"version: {version}\ntitle: {kind} {version}\neffective: 2026-01-01\n"
+    approved = "approved_by: the tests\napproved_on: 2025-12-01\n"
+    (folder / f"{version}.md").write_text(f"---\n{stated}{approved}---\nBe helpful.\n", encoding="utf-8")

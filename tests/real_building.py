@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from pipeline.core.keys import fingerprint
-from tests.building import ROOT, Built, build
+from tests.building import ROOT, Built, build, put_version
 
 SOURCES = ROOT / "tests" / "real_sources"
 LICENSES = ["CC0-1.0", "MIT", "Apache-2.0", "CC-BY-4.0"]
@@ -27,9 +27,7 @@ def real_project(real: Path, root: Path, *names: str) -> Built:
         for file in sorted((real / name.removesuffix("_kto")).iterdir()):
             (folder / file.name).symlink_to(file)
     for kind, version in (("policy", "assistant-1"), ("rubric", "pairwise-1")):
-        (project.root / "data" / kind / f"{version}.md").write_text(
-            f"---\nversion: {version}\ntitle: t\neffective: 2026-01-01\napproved_by: the tests\n---\n", encoding="utf-8"
-        )
+        put_version(project.root, kind, version)
     return project.set_params(
         ingest={"key_fingerprint": fingerprint(key), "record_bytes": 2**24},
         validate={"policies": ["assistant-1"], "rubrics": ["pairwise-1"], "licenses": LICENSES},

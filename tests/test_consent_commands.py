@@ -51,7 +51,9 @@ def people_project(root: Path) -> Built:
         "people.jsonl",
         event(subject=ANN, consent_id="c-ann", jurisdiction="DE"),
         event(subject=BOB, consent_id="c-bob", valid_until="2026-01-20", jurisdiction="FR", purposes=["ai-alignment"]),
-        event(subject=CYD, consent_id="c-cyd", status=None, legal_basis=["eu-gdpr:A6-1-b"], retention_until="2027-01-01"),
+        event(
+            subject=CYD, consent_id="c-cyd", status=None, legal_basis=["eu-gdpr:A6-1-b"], retention_until="2027-01-01"
+        ),
     )
     return project.run()
 
@@ -128,7 +130,14 @@ def test_what_ends_within_some_days(built: Built) -> None:
 
 def test_the_report_counts_every_row_once_as_plain_python_does(built: Built) -> None:
     found = report(built)
-    told = Counter({tuple(row[name] for name in ("basis", "jurisdiction", "purposes", "status", "split", "outcome")): row["rows"] for row in found["rows"]})
+    told = Counter(
+        {
+            tuple(row[name] for name in ("basis", "jurisdiction", "purposes", "status", "split", "outcome")): row[
+                "rows"
+            ]
+            for row in found["rows"]
+        }
+    )
     sides = dict(built.table("split/decisions").select("comparison_id", "side").iter_rows())
     dropped = {
         row["comparison_id"]: row["drop_reason"]
@@ -176,7 +185,9 @@ def test_withdrawal_withholds_the_rows_and_moves_none(tmp_path: Path) -> None:
     project = people_project(tmp_path / "project")
     before = project.table("split/decisions")
     found = withdraw(project, person(project, 0, tmp_path), consent_id=None, at="2030-01-01T00:00:00Z", how="letter")
-    assert found["consents"] == [{"consent_id": "c-ann", "status": "ConsentGiven", "will_be": "ConsentWithdrawn", "rows": 12}]
+    assert found["consents"] == [
+        {"consent_id": "c-ann", "status": "ConsentGiven", "will_be": "ConsentWithdrawn", "rows": 12}
+    ]
     again = withdraw(project, person(project, 0, tmp_path), consent_id=None, at="2030-01-01T00:00:00Z", how="letter")
     assert (found["new"], again["new"]) == (1, 0)
     project.run("validate", "dedupe", "split", "publish")
@@ -190,7 +201,10 @@ def test_who_is_bound_by_contract_objects(tmp_path: Path) -> None:
     project = people_project(tmp_path / "project")
     withdraw(project, Whom(subject=CYD), consent_id="c-cyd", at=None, how=None)
     assert project.run("validate").reasons("validate")["processing_objected"] == 12
-    for wrong, told in (({"consent_id": "c-ann", "at": None}, "no consent of that id"), ({"consent_id": None, "at": "soon"}, "--at")):
+    for wrong, told in (
+        ({"consent_id": "c-ann", "at": None}, "no consent of that id"),
+        ({"consent_id": None, "at": "soon"}, "--at"),
+    ):
         with pytest.raises(PairtrailError, match=told):
             withdraw(project, Whom(subject=CYD), how=None, **wrong)
     with pytest.raises(PairtrailError, match="neither the ledger nor a row"):
@@ -256,4 +270,11 @@ def test_the_report_is_a_markdown_table(built: Built, say: Say, tmp_path: Path) 
     assert code == 0, told
     text = (tmp_path / "consent.md").read_text(encoding="utf-8")
     assert "| basis | jurisdiction | purposes | status | split | outcome | rows |" in text
-    assert sum(int(line.split("|")[-2]) for line in text.split("## Licences")[0].splitlines() if line.endswith(" |") and line.split("|")[-2].strip().isdigit()) == 53
+    assert (
+        sum(
+            int(line.split("|")[-2])
+            for line in text.split("## Licences")[0].splitlines()
+            if line.endswith(" |") and line.split("|")[-2].strip().isdigit()
+        )
+        == 53
+    )

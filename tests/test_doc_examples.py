@@ -12,8 +12,10 @@ from typing import Any
 
 import polars as pl
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.core.keys import KEY_VARIABLE, fingerprint
+from pipeline.core.params import read_yaml
 from pipeline.core.publishing.folding import THIN, deciding, fold, oriented
 from pipeline.core.sidecar.sources import load_source
 from pipeline.lineage.checking import source_faults
@@ -35,6 +37,31 @@ def test_each_worked_example_gives_its_comparisons(
     example: str, project: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(KEY_VARIABLE, "k" * 32)
+    path, count = laid_out(example, project)
+    assert source_faults(path) == []
+    all_of_them = {"candidates": count, "kept": count, "copies": 0, "quarantined": 0}
+    assert project.run("ingest").account("ingest")["comparisons"] == all_of_them
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.splitlines()[0])
+def test_decoders_and_the_chat_template_can_be_stated_of_each_and_change_no_id(
+    example: str, project: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "k" * 32)
+    path, _ = laid_out(example, project)
+    before = project.run("ingest").comparisons()
+    stated = {"decoder_a": "temperature=1", "decoder_b": "temperature=0", "chat_template_sha256": "0" * 64}
+    content = read_yaml(path)
+    content["fields"] |= {name: {"constant": value} for name, value in stated.items()}
+    with path.open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(content, file)
+    assert source_faults(path) == []
+    after = project.run("ingest").comparisons()
+    assert after.equals(before.with_columns(**{name: pl.lit(value) for name, value in stated.items()}))
+
+
+def laid_out(example: str, project: Built) -> tuple[Path, int]:
+    """Write an example's raw files and sidecar into a project; return the sidecar, and the number that it tells."""
     project.set_params(ingest={"key_fingerprint": fingerprint("k" * 32)})
     [(sidecar, name, count)] = re.findall(
         r"```yaml\n(# data/raw/(\w+)/source.yaml: gives (\d+) comparisons?\n.*?)```", example, re.DOTALL
@@ -47,9 +74,7 @@ def test_each_worked_example_gives_its_comparisons(
             pl.read_ndjson(BytesIO(content.encode())).write_parquet(folder / file)
         else:
             (folder / file).write_text(content, encoding="utf-8")
-    assert source_faults(folder / "source.yaml") == []
-    all_of_them = {"candidates": int(count), "kept": int(count), "copies": 0, "quarantined": 0}
-    assert project.run("ingest").account("ingest")["comparisons"] == all_of_them
+    return folder / "source.yaml", int(count)
 
 
 def test_the_readme_shows_a_whole_sidecar(tmp_path: Path) -> None:

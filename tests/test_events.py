@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from pipeline.adapters import events
 from pipeline.core.errors import PairtrailError
-from tests.building import Built, lines
+from tests.building import Built, lines, put_version
 from tests.mutants import JSON, adds_up, ids_of, mutants, shuffled
 from tests.pages import DOCS, blocks
 
@@ -193,8 +193,7 @@ def test_a_thumb_on_the_old_response_takes_the_weight_away(project: Built) -> No
 
 def test_a_click_is_never_folded_with_a_judgement(project: Built) -> None:
     for version in ("r-3", "r-4"):
-        head = f"---\nversion: {version}\ntitle: x\neffective: 2026-01-01\napproved_by: the tests\n---\nBe good.\n"
-        (project.root / f"data/rubric/{version}.md").write_text(head, encoding="utf-8")
+        put_version(project.root, "rubric", version)
     project.set_params(validate={"rubrics": ["r-1", "r-2", "r-3", "r-4"]})
     found = shown(), choice("c1", "a"), thumbs("u1", "s1.0", "up"), thumbs("u2", "s1.1", "down"), edit("e1")
     ingested(project, *found).run()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from pipeline.adapters import langfuse
 from pipeline.core.errors import PairtrailError
-from tests.building import Built, lines
+from tests.building import Built, lines, put_version
 from tests.mutants import adds_up, ids_of, mutants, shuffled
 
 JOIN = {
@@ -407,8 +407,7 @@ def test_two_names_are_two_verdicts_though_nothing_else_tells_them_apart(project
 
 def test_a_small_file_goes_through_all_stages(project: Built) -> None:
     for version in ("r-3", "r-4"):
-        head = f"---\nversion: {version}\ntitle: x\neffective: 2026-01-01\napproved_by: the tests\n---\nBe good.\n"
-        (project.root / f"data/rubric/{version}.md").write_text(head, encoding="utf-8")
+        put_version(project.root, "rubric", version)
     project.set_params(validate={"rubrics": ["r-1", "r-2", "r-3", "r-4"]})
     ingested(project, *SOUND, options=EVERYTHING).run()
     account = project.account("publish")

@@ -33,7 +33,10 @@ from tests.building import PARAMS, ROOT, SIDECAR, Built, build, lines
 from tests.pages import DOCS, section
 
 MARKER = "zzperson"
-STATED = ("license", "attribution", "collected_by", "approved_by", "policy_version", "rubric_version", "consent")
+STATED = (
+    *("license", "attribution", "collected_by", "approved_by", "approved_on", "policy_version", "rubric_version"),
+    "consent",
+)
 
 
 def vote(number: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -458,7 +461,7 @@ def test_the_command_says_what_comes_next(
     file = outside(project, name="my votes.jsonl")
     code, out, err = run("new", str(file))
     assert (code, err) == (0, "")
-    assert out.splitlines()[0] == "data/raw/my_votes/source.yaml written: 9 guesses to confirm, 10 blanks to fill in"
+    assert out.splitlines()[0] == "data/raw/my_votes/source.yaml written: 9 guesses to confirm, 11 blanks to fill in"
     assert out.splitlines()[-3:] == [
         "  dvc add 'data/raw/my_votes/my votes.jsonl'",
         "  pairtrail check data/raw/my_votes/source.yaml",

@@ -178,6 +178,24 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"fan_out": [{"key": "k", "fields": {}}, {"key": "k", "fields": {}}]},
         "fan_out key `k` stands twice",
     ),
+    "unknown key of provenance": (
+        {"writen_by": "editors"},
+        "unknown key `writen_by`; did you mean `written_by`?",
+    ),
+    "another unknown key of provenance": ({"aproved_on": "2026-01-01"}, "did you mean `approved_on`?"),
+    "a day that is none": ({"approved_on": "2026-02-30"}, "`approved_on`: a day of the calendar is needed"),
+    "a day in words": ({"approved_on": "last May"}, "`approved_on`: a day of the calendar is needed"),
+    "a day of a week": ({"approved_on": "2026-W01-1"}, "`approved_on`: a day of the calendar is needed"),
+    "a day and a time": ({"approved_on": "2026-01-01T00:00"}, "`approved_on`: a day of the calendar is needed"),
+    "a day that is a number": ({"approved_on": 20260101}, "`approved_on`: a day of the calendar is needed"),
+    "a day in a list": ({"approved_on": ["2026-01-01"]}, "`approved_on`: a day of the calendar is needed"),
+    "other digits": ({"approved_on": "２０２６-01-01"}, "`approved_on`: a day of the calendar is needed"),
+    "a blank day": ({"approved_on": None}, "`approved_on` is blank: the day on which their use was approved"),
+    "a blank author": ({"written_by": None}, "`written_by` is blank: who wrote the texts; take the key out where"),
+    "an author of white space": ({"written_by": " "}, "`written_by`"),
+    "blank selection": ({"filtered_by": None}, "`filtered_by` is blank: who selected"),
+    "selection of white space": ({"filtered_by": "\t"}, "`filtered_by`"),
+    "several authors in a list": ({"written_by": ["x", "y"]}, "`written_by`: Input should be a valid string"),
     "a blank statement": ({"attribution": " "}, "`attribution`"),
     "a purpose of two words": (
         {"consent": {**SIDECAR["consent"], "purposes": ["ai-alignment ai-evaluation"]}},
@@ -232,12 +250,73 @@ def test_a_sidecar_s_fault_is_explained(name: str, project: Built) -> None:
     assert told in refused(project, **changes)
 
 
+def test_who_wrote_and_who_selected_may_stay_unknown(project: Built) -> None:
+    path = project.source("s", {"x.jsonl": lines(record())}).raw / "s" / "source.yaml"
+    known = load_source(path).sidecar
+    assert (known.approved_on, known.written_by, known.filtered_by) == ("2025-12-01", None, None)
+    path.write_text(path.read_text(encoding="utf-8").replace("'2025-12-01'", "2024-02-29"), encoding="utf-8")
+    assert load_source(path).sidecar.approved_on == "2024-02-29"
+
+
 def test_a_join_that_an_adapter_ignores_is_refused(project: Built) -> None:
     files = {"x.jsonl": lines(record()), "t.json": lines(record())}
     join = {"t": {"glob": "t.json", "key": "id", "on": "id"}}
     fields = {"annotator": {"constant": None}, "annotator_kind": {"constant": "human"}}
     project.source("s", files, adapter="hh_rlhf", fields=fields, join=join)
     assert "adapter hh_rlhf reads no side files" in refusal(project.raw / "s" / "source.yaml")
+
+
+OF_ANYBODY = {"annotator": {"constant": None}, "annotator_kind": {"constant": "human"}}
+SORTED: dict[str, dict[str, Any]] = {
+    "events": {"options": {"choice": "r-1"}, "fields": {}},
+    "langfuse": {"options": {"scores": {"x": {"scale": [0, 1]}}}, "fields": {}},
+    "langsmith": {"options": {"scores": {"x": {"scale": [0, 1]}}}, "fields": {}},
+    "oasst": {"fields": OF_ANYBODY},
+    "ratings": {
+        "options": {"within": "group", "response": "a", "attributes": {"x": {"path": "x", "scale": [0, 1]}}},
+        "fields": {"prompt": "prompt", **OF_ANYBODY},
+    },
+    "argilla": {
+        "options": {"kind": "ranking", "question": "x", "responses": {"x": "a", "y": "b"}},
+        "fields": {"prompt": "prompt"},
+    },
+    "label_studio": {"options": {"control": "x", "items": {"path": "data.x"}}, "fields": {"prompt": "prompt"}},
+}
+FIXED: dict[str, dict[str, Any]] = {
+    "argilla": {
+        "options": {"kind": "label", "question": "x", "responses": {"a": "a", "b": "b"}, "values": {"x": "a"}},
+        "fields": {"prompt": "prompt"},
+    },
+    "label_studio": {
+        "options": {"control": "x", "responses": {"a": "data.a", "b": "data.b"}},
+        "fields": {"prompt": "prompt"},
+    },
+    "arena": {"fields": OF_ANYBODY},
+    "hh_rlhf": {"fields": OF_ANYBODY},
+    "messages": {"fields": OF_ANYBODY},
+    "records": {},
+    "sharegpt": {"fields": OF_ANYBODY},
+}
+SAID_OF_ONE = ("decoder_a", "decoder_b", "behaviour_a", "behaviour_b", "chat_template_sha256")
+
+
+@pytest.mark.parametrize("field", SAID_OF_ONE)
+@pytest.mark.parametrize("name", SORTED)
+def test_no_path_speaks_of_a_response_that_an_adapter_puts_in_order(name: str, field: str, project: Built) -> None:
+    content = SORTED[name]
+    told = refused(project, adapter=name, **{**content, "fields": {**content["fields"], field: "how"}})
+    assert f"field `{field}`: adapter {name} puts responses in the order of their texts, so no path can say" in told
+
+
+def test_each_adapter_either_takes_the_responses_as_they_stand_or_is_known_to_sort_them(project: Built) -> None:
+    assert {*SORTED, *FIXED} == set(adapter_names())
+    constants = {field: {"constant": "comply"} for field in SAID_OF_ONE}
+    paths = dict.fromkeys(SAID_OF_ONE, "how")
+    for cases, further in ((SORTED, constants), (FIXED, paths), (FIXED, constants)):
+        for name, content in cases.items():
+            fields = {**content.get("fields", FIELDS), **further}
+            project.source("s", {"x.jsonl": lines(record())}, adapter=name, **{**content, "fields": fields})
+            assert adapter_for(load_source(project.raw / "s/source.yaml"))
 
 
 def test_every_fault_of_a_map_is_told_at_once(project: Built) -> None:
@@ -257,8 +336,9 @@ def test_every_fault_of_a_map_is_told_at_once(project: Built) -> None:
         (b"\xff\xfe", "not UTF-8"),
         ("adapter: \x00\n", "source.yaml"),
         ("? [1]\n: 2\n", "source.yaml"),
+        ("# of 2026-01-31\napproved_on: 2026-02-30\n", "line 2: 2026-02-30 is no day of the calendar"),
     ],
-    ids=["twice", "open", "indent", "list", "empty", "utf-16", "nul", "odd key"],
+    ids=["twice", "open", "indent", "list", "empty", "utf-16", "nul", "odd key", "no day"],
 )
 def test_broken_yaml_is_told_by_line(text: str | bytes, told: str, project: Built) -> None:
     path = put(project, text)

@@ -2,11 +2,12 @@
 
 An adapter is a module with `NEEDS`, `FILLS`, `USES` and `read(file)`, which yields one raw file in bounded
 batches. Where it has settings of its own, a frozen dataclass `Options` says what the sidecar's `options` may hold, and
-`faults(source)`, where there is one, how the rest of a sidecar contradicts them. It may offer `guess(records)`: what a
-sidecar would say of an unknown file's first records, or None where they are not of its shape.
+`faults(source)`, where there is one, how the rest of a sidecar contradicts them. Where response a is whichever text
+sorts first, `SORTS` is True, or a function that says so of the sidecar's `options`. It may offer `guess(records)`: what
+a sidecar would say of an unknown file's first records, or None where they are not of its shape.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
@@ -16,6 +17,9 @@ from pipeline.core.errors import PairtrailError
 from pipeline.core.mapping.candidates import Batch, RawFile
 from pipeline.core.params import build
 from pipeline.core.sidecar.sidecars import SIDECAR, Source
+
+# What a record says of one response, or of how both were made.
+_OF_RESPONSES = ("decoder_a", "decoder_b", "behaviour_a", "behaviour_b", "chat_template_sha256")
 
 
 class Adapter(Protocol):
@@ -104,9 +108,21 @@ def _faults(source: Source, adapter: Adapter) -> Iterator[str]:
             yield f"field `{field}` is not mapped: give a path, or {{constant: ...}} (null where nobody can say)"
     for field in sorted(mapped & set(adapter.FILLS)):
         yield f"field `{field}`: adapter {name} reads it from the record; take it out"
+    for field in sorted(_of_no_response(source, adapter)):
+        told = "puts responses in the order of their texts, so no path can say which one it is about"
+        yield f"field `{field}`: adapter {name} {told}; give a constant, or take it out"
     if source.sidecar.join and "join" not in adapter.USES:
         yield f"`join`: adapter {name} reads no side files; take it out"
     if source.sidecar.fan_out and "fan_out" not in adapter.USES:
         yield f"`fan_out`: adapter {name} finds the comparisons of a record by itself; take it out"
     if faults := getattr(adapter, "faults", None):
         yield from faults(source)
+
+
+def _of_no_response(source: Source, adapter: Adapter) -> set[str]:
+    """Return the fields that would be read from a record as said of one response, where nobody knows which it is."""
+    sorts: bool | Callable[[dict[str, Any]], bool] = getattr(adapter, "SORTS", False)
+    if not (sorts(source.sidecar.options) if callable(sorts) else sorts):
+        return set()
+    maps = [specs for group in source.sidecar.files for _, specs in source.variants(group)]
+    return {field for specs in maps for field in _OF_RESPONSES if field in specs and specs[field].paths()}

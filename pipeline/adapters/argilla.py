@@ -13,13 +13,13 @@ from typing import Any, Literal
 from pipeline.core.errors import PairtrailError
 from pipeline.core.mapping.candidates import Batch, RawFile
 from pipeline.core.mapping.fieldmap import value_at
-from pipeline.core.mapping.rankings import PAIR_FIELDS, Pairing, Placed, answered, check_answers, ranked_verdicts
+from pipeline.core.mapping.rankings import PAIR_FIELDS, Pairing, Placed, answered, check_answers, ranked_verdicts, sorts
 from pipeline.core.mapping.verdicts import Fills, NoVerdict, Seen, Verdict, fills, gathered, read_verdicts
 from pipeline.core.params import STRICT, build
 
 NEEDS = ("prompt",)
 FILLS = (*PAIR_FIELDS, "rationale", "annotator", "annotator_kind", "confidence")
-USES = ()
+USES, SORTS = (), sorts
 
 _WRONG, _DISAGREE = "wrong_type", "lists_disagree"
 _USERS = ".responses.users"

@@ -44,7 +44,7 @@ _REACTIONS = tuple(field.name for field in fields(Options))
 _THUMBS = {"up": 1.0, "down": 0.0}
 _PAIR, _MOST_EVENTS = 2, 1_000
 NEEDS: tuple[str, ...] = ()
-FILLS = RATED
+FILLS, SORTS = RATED, True
 USES: tuple[str, ...] = ()
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pipeline.core.errors import PairtrailError
 from pipeline.core.mapping.candidates import Batch, RawFile
 from pipeline.core.mapping.fieldmap import value_at
-from pipeline.core.mapping.rankings import PAIR_FIELDS, Pairing, Placed, answered, check_answers, ranked_verdicts
+from pipeline.core.mapping.rankings import PAIR_FIELDS, Pairing, Placed, answered, check_answers, ranked_verdicts, sorts
 from pipeline.core.mapping.sides import as_key
 from pipeline.core.mapping.verdicts import Fills, NoVerdict, Seen, Verdict, fills, gathered, read_verdicts
 from pipeline.core.params import STRICT, build
@@ -20,7 +20,7 @@ from pipeline.core.params import STRICT, build
 NEEDS = ("prompt",)
 _STATED = ("rationale", "annotator", "annotator_kind", "event_id", "created_at", "duration_s", "confidence")
 FILLS = (*PAIR_FIELDS, *_STATED)
-USES = ()
+USES, SORTS = (), sorts
 
 # What a guess takes for a prompt.
 _PROMPTS = ("prompt", "instruction", "question", "query", "input")

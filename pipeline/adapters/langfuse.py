@@ -74,7 +74,7 @@ _TYPES = ("NUMERIC", "CATEGORICAL", "BOOLEAN", "TEXT", "CORRECTION")
 _JOINS = {"trace": "traces", "observation": "observations"}
 
 NEEDS: tuple[str, ...] = ()
-FILLS = RATED
+FILLS, SORTS = RATED, True
 USES = ("join",)
 
 

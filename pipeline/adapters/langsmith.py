@@ -84,7 +84,7 @@ class Options:
 _KINDS = {"app": "human", "model": "model", "auto_eval": "model", "evaluator": "model"}
 
 NEEDS: tuple[str, ...] = ()
-FILLS = RATED
+FILLS, SORTS = RATED, True
 USES = ("join",)
 
 

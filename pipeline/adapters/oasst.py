@@ -24,7 +24,7 @@ _Found = tuple[Verdict, list[_Message]]
 GIVEN = fills("prompt", "response_a", "response_b", "preference", "presented_order", "model_a", "model_b")
 NEEDS = ("annotator", "annotator_kind")
 FILLS = tuple(GIVEN)
-USES = ("join",)
+USES, SORTS = ("join",), True
 
 _MOST_SIBLINGS = 50
 # Trees cannot be deeper, as the reader's limit is 64 levels, of which a message takes two.

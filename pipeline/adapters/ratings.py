@@ -36,7 +36,7 @@ _MOST_RATED = 1_000
 NEEDS = ("prompt", "annotator", "annotator_kind")
 # A rating's id is no id of a comparison, so there is none to map.
 FILLS = (*_STATED, "event_id")
-USES = ()
+USES, SORTS = (), True
 
 
 @dataclass(frozen=True, slots=True)

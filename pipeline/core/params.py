@@ -1,12 +1,14 @@
 """YAML to frozen dataclasses, where an unknown or missing key is an error that lists the known ones."""
 
 import json
+import re
 from dataclasses import fields
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
@@ -15,6 +17,36 @@ from pipeline.core.errors import PairtrailError
 
 _MOST_VALUES = 100_000
 STRICT = ConfigDict(extra="forbid", strict=True)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+def is_day(text: str) -> bool:
+    """Say whether a text is a day of the calendar, written as 2026-01-31."""
+    try:
+        return _DAY.fullmatch(text) is not None and bool(date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _as_day(content: Any) -> Any:  # noqa: ANN401
+    if isinstance(content, str) and is_day(content):
+        return content
+    msg = "a day of the calendar is needed, written as 2026-01-31"
+    raise ValueError(msg)
+
+
+def _as_known(content: Any) -> Any:  # noqa: ANN401
+    if content is None:
+        msg = "it is blank; state it, or take the key out where nobody knows"
+        raise ValueError(msg)
+    return content
+
+
+Day = Annotated[str, BeforeValidator(_as_day)]
+# A blank states nothing.
+Stated = Annotated[str, StringConstraints(pattern=r"\S")]
+# May be left out, which says that nobody knows; but not left blank.
+Known = Annotated[Stated | None, BeforeValidator(_as_known)]
 
 
 class _Dataclass(Protocol):
@@ -51,8 +83,16 @@ def parse_yaml(text: str, where: str = "YAML") -> Any:  # noqa: ANN401
         line = text.count("\n", 0, error.position) + 1
         msg = f"{where}: line {line}: a character that YAML does not allow"
     except (ValueError, RecursionError):
-        msg = f"{where}: a date or number that does not exist, or lists too deep to read"
+        msg = f"{where}: {_no_day(text) or 'a date or number that does not exist, or lists too deep to read'}"
     raise PairtrailError(msg)
+
+
+def _no_day(text: str) -> str | None:
+    """Name the first line with a date that no calendar has, such as 2026-02-30: the parser does not say which."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if wrong := next((day for day in _DAY.findall(line) if not is_day(day)), None):
+            return f"line {number}: {wrong} is no day of the calendar"
+    return None
 
 
 def written(value: Any) -> str:  # noqa: ANN401

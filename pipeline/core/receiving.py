@@ -28,7 +28,7 @@ def await_stage(project: Project, after: str) -> None:
 
 
 def received(
-    project: Project, after: str, columns: Iterable[str], beside: Mapping[str, list[str]], folder: Path
+    project: Project, after: str, columns: Iterable[str | pl.Expr], beside: Mapping[str, list[str]], folder: Path
 ) -> Iterator[pl.DataFrame]:
     """Yield what the stage `after` kept: `columns` of comparisons, and `beside` them columns that stages decided.
 

@@ -3,12 +3,9 @@
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import StringConstraints
 
 from pipeline.core.errors import PairtrailError
-from pipeline.core.params import STRICT, build, parse_yaml, read_text
+from pipeline.core.params import STRICT, Day, Known, Stated, build, parse_yaml, read_text
 
 _FENCE = "---"
 
@@ -20,8 +17,10 @@ class FrontMatter:
     __pydantic_config__ = STRICT
     version: str
     title: str
-    effective: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-    approved_by: str
+    effective: Day
+    approved_by: Stated
+    approved_on: Day
+    written_by: Known = None
     synthetic: bool = False
 
 
@@ -42,7 +41,8 @@ def load_versions(folder: Path) -> dict[str, Version]:
 def _load(path: Path) -> Version:
     parts = read_text(path).split(f"{_FENCE}\n", 2)
     if len(parts) != 3 or parts[0].strip():  # noqa: PLR2004
-        msg = f"{path}: no front matter; between two `{_FENCE}` lines state version, title, effective and approved_by"
+        keys = "version, title, effective, approved_by and approved_on"
+        msg = f"{path}: no front matter; between two `{_FENCE}` lines state {keys}"
         raise PairtrailError(msg)
     front = build(FrontMatter, parse_yaml(parts[1], str(path)), str(path))
     if front.version != path.stem:

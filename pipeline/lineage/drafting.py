@@ -18,7 +18,10 @@ _WIDTH = 118
 _PLAIN = re.compile(r"[A-Za-z_][\w./-]*( [\w./-]+)*", re.ASCII)
 _NOT_PLAIN = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 _MOST_NAMED = 30
-_STATED = ("license", "attribution", "collected_by", "approved_by", "policy_version", "rubric_version")
+_STATED = (
+    *("license", "attribution", "collected_by", "approved_by", "approved_on"),
+    *("policy_version", "rubric_version"),
+)
 _PARTS = ("fields", "fan_out", "options", "notes")
 
 
@@ -57,6 +60,8 @@ def draft(looked: Looked, claimed: list[Claim], glob: str) -> Draft:
     _adapter(body, claimed)
     for name in _STATED:
         body.blank(name, name)
+    body.lines.append("")
+    body.say("Add `written_by` (who wrote the texts) and `filtered_by` (who selected them) where somebody knows.")
     body.lines.append("")
     body.say("Or `consent: none` where nobody can state a basis: its rows are then counted, and not used.")
     body.lines.append("consent:")

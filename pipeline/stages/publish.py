@@ -19,6 +19,7 @@ from pipeline.core.params import STRICT, section
 from pipeline.core.project import Project
 from pipeline.core.publishing.card import card
 from pipeline.core.publishing.content import ContentDigest
+from pipeline.core.publishing.coverage import stated
 from pipeline.core.publishing.folding import KEY, THIN, deciding, fold, oriented
 from pipeline.core.publishing.gate import run_gate
 from pipeline.core.publishing.manifest import build_facts, published_files
@@ -93,7 +94,7 @@ def _fold_all(project: Project, params: Params, folder: Path) -> _Aside:
     parts = _parts_of_texts(project)
     rows, votes, texts = (Spill(folder / name, "pair_id", parts) for name in ("rows", "votes", "texts"))
     totals, places = Totals(folder / "roots", parts), [pl.Series([], dtype=pl.UInt32)]
-    kept = received(project, "split", (*THIN, PLACE), _BESIDE, folder / "received")
+    kept = received(project, "split", (*THIN, PLACE, stated()), _BESIDE, folder / "received")
     for _, part in divided(kept, folder / "verdicts", "pair_id", parts):
         ranked = _strictest_last(part, params)
         turned = oriented(part)

@@ -7,11 +7,11 @@ import polars as pl
 
 from pipeline.core.consent.purposes import as_bits, from_bits
 from pipeline.core.consent.standing import REASONS as CONSENT_REASONS
-from pipeline.core.consent.standing import Terms, allowed, as_day, standing
+from pipeline.core.consent.standing import Terms, allowed, date_of, standing
 from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.licenses import licenses_in
-from pipeline.core.params import STRICT
+from pipeline.core.params import STRICT, Day
 from pipeline.core.references import References
 from pipeline.core.running import Contract, first_drop_reason
 from schemas.decisions import VALIDATE
@@ -66,13 +66,12 @@ class Params:
     policies: list[str]
     rubrics: list[str]
     licenses: list[str]
-    as_of: str
+    as_of: Day
     jurisdictions: list[str] | Literal["any"]
     special_category: bool
 
     def __post_init__(self) -> None:
-        """Refuse an `as_of` that is no day, and licences that SPDX does not list."""
-        self.terms  # noqa: B018
+        """Refuse licences that are not one SPDX id each."""
         for name in self.licenses:
             _one_license(name)
 
@@ -80,7 +79,7 @@ class Params:
     def terms(self) -> Terms:
         """What consents are held against."""
         jurisdictions = None if self.jurisdictions == "any" else tuple(self.jurisdictions)
-        return Terms(as_day(self.as_of), tuple(self.licenses), jurisdictions, self.special_category)
+        return Terms(date_of(self.as_of), tuple(self.licenses), jurisdictions, self.special_category)
 
 
 def decide(comparisons: pl.LazyFrame, references: References, params: Params) -> pl.LazyFrame:

@@ -7,7 +7,6 @@ import polars as pl
 
 from pipeline.core.consent.purposes import as_bits
 from pipeline.core.consent.states import KEY
-from pipeline.core.errors import PairtrailError
 from pipeline.core.licenses import licenses_in
 from schemas.vocabulary import CONSENT_BASES, SPECIAL_BASES
 
@@ -50,13 +49,9 @@ class Terms:
         return datetime.combine(self.as_of, time.max, UTC)
 
 
-def as_day(text: str) -> date:
-    """Read `as_of`. Raises PairtrailError for what is no day."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        msg = f"params.yaml: validate: as_of `{text}` is not a day such as 2026-01-31"
-        raise PairtrailError(msg) from None
+def date_of(day: str) -> date:
+    """Read a day, written as 2026-01-31."""
+    return date.fromisoformat(day)
 
 
 def standing(consents: pl.LazyFrame, terms: Terms) -> pl.LazyFrame:

@@ -48,6 +48,11 @@ class Pairing:
             raise PairtrailError(msg)
 
 
+def sorts(options: Mapping[str, Any]) -> bool:
+    """Say by a sidecar's options whether responses are ranked or rated: a is then the lesser text, not the left one."""
+    return "items" in options or options.get("kind") in {"ranking", "rating"}
+
+
 def ranked_verdicts(
     placed: Iterable[Placed] | str,
     shared: Mapping[str, Any],

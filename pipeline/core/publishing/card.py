@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.core.publishing.coverage import FIELDS, KEYS
+
 _TABLES = ("pairs", "ties", "votes")
 # Held-out rows are no split that a trainer loads by accident.
 _LOADED = ("train", "validation")
@@ -16,6 +18,7 @@ def card(manifest: Mapping[str, Any]) -> str:
             *_story(manifest),
             *_files(manifest),
             *_sources(manifest),
+            *_coverage(manifest),
             *_versions(manifest),
             *_fates(manifest),
         ]
@@ -64,6 +67,22 @@ def _sources(manifest: Mapping[str, Any]) -> list[str]:
         for name, facts in manifest["sources"].items()
     ]
     return ["## Sources\n", *_table(["source", "licence", "basis", "purposes", "credit"], rows), ""]
+
+
+def _coverage(manifest: Mapping[str, Any]) -> list[str]:
+    """Show the coverage of each source that has published verdicts."""
+    shown = {name: facts for name, facts in manifest["coverage"].items() if facts["rows"]}
+    fields = (*FIELDS, *KEYS)
+    rows = [[name, facts["rows"], *(percent(facts[field]) for field in fields)] for name, facts in shown.items()]
+    told = (
+        "How many of each source's verdicts state where they come from, in percent; what is not stated is not known.\n"
+    )
+    return ["## Provenance\n", told, *_table(["source", "verdicts", *(f"`{field}`" for field in fields)], rows), ""]
+
+
+def percent(share: float) -> str:
+    """Write a share with one decimal; nothing but 0 is shown as none, and nothing but 1 as all."""
+    return f"{100 * share:.0f}" if share in {0, 1} else f"{min(max(100 * share, 0.1), 99.9):.1f}"
 
 
 def _versions(manifest: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from pipeline.core.ingested import read_account
 from pipeline.core.params import read_yaml
 from pipeline.core.project import Project
 from pipeline.core.publishing.content import file_digest
+from pipeline.core.publishing.coverage import KEYS, coverage
 from pipeline.core.publishing.totals import Totals
 from pipeline.core.receiving import batches, divided, parts_of
 from pipeline.core.sidecar.sidecars import SIDECAR, Source
@@ -47,6 +48,7 @@ def build_facts(project: Project, account: Mapping[str, Any], totals: Totals, la
         "policies": _stated(load_versions(project.policy), totals.versions["policy_version"]),
         "rubrics": _stated(load_versions(project.rubric), totals.versions["rubric_version"]),
         "sources": {source.name: _source(source, delivered) for source in sources},
+        "coverage": coverage(sources, totals.stated),
         "schema_digest": schema_digest(),
         "code_digest": _code(accounts),
         "large_roots": large_roots(totals, largest_share),
@@ -58,12 +60,19 @@ def _code(accounts: Mapping[str, Mapping[str, Any]]) -> str:
     return sha256("".join(account["code_digest"] for account in accounts.values()).encode()).hexdigest()
 
 
-def _stated(versions: Mapping[str, Version], used: set[str]) -> dict[str, dict[str, str]]:
+def _stated(versions: Mapping[str, Version], used: set[str]) -> dict[str, dict[str, str | None]]:
     present = sorted(used)
     if missing := [name for name in present if name not in versions]:
         msg = f"{', '.join(missing)}: a version that rows were judged under is no file any more; validate again"
         raise PairtrailError(msg)
-    return {name: {"title": versions[name].front_matter.title, "sha256": versions[name].sha256} for name in present}
+    return {name: _version(versions[name]) for name in present}
+
+
+def _version(version: Version) -> dict[str, str | None]:
+    stated = {
+        name: getattr(version.front_matter, name) for name in ("title", "written_by", "approved_by", "approved_on")
+    }
+    return {**stated, "sha256": version.sha256}
 
 
 def _source(source: Source, delivered: Mapping[str, str]) -> dict[str, Any]:
@@ -73,6 +82,7 @@ def _source(source: Source, delivered: Mapping[str, str]) -> dict[str, Any]:
         "license": sidecar.license,
         "attribution": sidecar.attribution,
         "synthetic": sidecar.synthetic,
+        **{name: getattr(sidecar, name) for name in KEYS},
         "basis": consent.basis if consent else None,
         "purposes": sorted(consent.purposes) if consent else [],
         "sidecar_sha256": file_digest(source.folder / SIDECAR),

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.core.accounts import must_add_up
+from pipeline.core.publishing.coverage import STATED_BY
 from pipeline.core.spill import Spill
 from schemas.vocabulary import SIDES
 
@@ -15,13 +16,14 @@ _TABLES = ("pairs", "ties")
 
 
 class Totals:
-    """Counts of verdicts and rows, the versions that rows were judged under, who judged, and how large roots are."""
+    """Counts of verdicts and rows, of what verdicts state, versions that rows were judged under, who judged, roots."""
 
     def __init__(self, folder: Path, parts: int) -> None:
         """Begin with nothing; sizes of roots are put aside in `folder`."""
         self.verdicts = self.passed_over = 0
         self.behind: Counter[str] = Counter()
         self.rows: Counter[tuple[str, str]] = Counter()
+        self.stated: Counter[tuple[str, int]] = Counter()
         self.versions: dict[str, set[str]] = {"policy_version": set(), "rubric_version": set()}
         self._annotators = pl.Series("annotator", [], pl.String)
         self._roots = Spill(folder, "root_id", parts)
@@ -33,6 +35,8 @@ class Totals:
         for side, table, rows, behind in folded.group_by("side", "table").agg(_ROWS, _BEHIND).iter_rows():
             self.rows[side, table] += rows
             self.behind[table] += behind
+        for source, stated, rows in verdicts.group_by("source", STATED_BY).len().iter_rows():
+            self.stated[source, stated] += rows
         for name, seen in self.versions.items():
             seen.update(folded[name].unique())
         self._annotators = pl.concat([self._annotators, verdicts["annotator"].drop_nulls().unique()]).unique()
@@ -56,6 +60,7 @@ class Totals:
         """Account for publish: each verdict stands behind a pair or a tie, or was passed over."""
         folded_into = {name: self.behind[name] for name in _TABLES}
         must_add_up("comparisons", self.verdicts, {**folded_into, "human_judged": self.passed_over})
+        must_add_up("stated provenance", self.verdicts, {"verdicts": self.stated.total()})
         return {
             "in": self.verdicts,
             "kept": self.verdicts - self.passed_over,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, StringConstraints
 
-from pipeline.core.params import STRICT
+from pipeline.core.params import STRICT, Day, Known, Stated
 from pipeline.core.sidecar.specs import AnySpec, Constant, Spec, VersionSpec, side_of
 
 Format = Literal["json", "csv", "tsv", "parquet"]
@@ -15,9 +15,6 @@ SIDECAR = "source.yaml"
 # Never data: what DVC and git keep beside the files.
 _BESIDE = (SIDECAR, ".gitignore", "*.dvc")
 
-
-# A blank states nothing.
-Stated = Annotated[str, StringConstraints(pattern=r"\S")]
 Role = Literal["prompt_author", "annotator", "third_party", "publisher"]
 
 
@@ -114,12 +111,15 @@ class Sidecar:
     attribution: Stated
     collected_by: Stated
     approved_by: Stated
+    approved_on: Day
     policy_version: VersionSpec
     rubric_version: VersionSpec
     consent: Annotated[Consent | None, BeforeValidator(_as_consent)]
     format: Format
     files: list[Annotated[Group, BeforeValidator(_as_group)]]
     fields: Annotated[dict[str, Spec], BeforeValidator(_as_fields)]
+    written_by: Known = None
+    filtered_by: Known = None
     namespace: str | None = None
     join: dict[str, Join] = field(default_factory=dict)
     ignore: list[str] = field(default_factory=list)
