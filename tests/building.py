@@ -116,6 +116,12 @@ class Built(Project):
         (folder / file).write_text(lines(*events), encoding="utf-8")
         return self
 
+    def everybody_agrees(self) -> "Built":
+        """Write a consent into the ledger for each whole reference of the ingested rows."""
+        refs = self.comparisons().select(pl.col("consent_refs").explode()).unnest("consent_refs").drop_nulls()
+        named = refs.select("subject", "consent_id").unique().sort("subject", "consent_id").to_dicts()
+        return self.consents("everybody.jsonl", *(event(**one) for one in named))
+
     def set_params(self, **sections: dict[str, Any]) -> "Built":
         params = {name: {**content, **sections.get(name, {})} for name, content in PARAMS.items()}
         with self.params.open("w", encoding="utf-8") as stream:

@@ -13,7 +13,7 @@ from pipeline.adapters import adapter_names
 from pipeline.core.errors import PairtrailError
 from pipeline.lineage.checking import check
 from pipeline.lineage.syncing import sync
-from tests.building import ROOT, SIDECAR, Built, lines, record
+from tests.building import ROOT, SIDECAR, Built, event, lines, record
 
 FIELDS = SIDECAR["fields"]
 MARKER = "the text of a person"
@@ -47,6 +47,7 @@ def test_what_is_sound_is_listed(project: Built) -> None:
         "params.yaml",
         "policies and rubrics",
         f"data/raw/s/source.yaml: {tried}",
+        "consent ledger: 1 events of 1 consents",
         "dvc.yaml",
         "raw data in git",
     ]
@@ -248,6 +249,7 @@ def test_real_data_in_git_is_refused(below: str, project: Built) -> None:
     (real / ".gitignore").write_text("/y.jsonl\n")
     (real / "2026").mkdir()
     (real / "2026/.gitignore").write_text("/z.jsonl\n")
+    shutil.rmtree(project.ledger)
     with_pipeline(project)
     git(above, "init", "-q")
     assert check(project, [])
@@ -298,3 +300,28 @@ def test_what_was_read_is_what_ingest_reads(project: Built) -> None:
     assert project.run("ingest").comparisons().height == 2
     with path.open(encoding="utf-8") as stream:
         assert YAML(typ="safe").load(stream)["adapter"] == "records"
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_a_ledger_of_real_people_in_git_is_refused(project: Built) -> None:
+    put(project, name="made")
+    with_pipeline(project)
+    git(project.root, "init", "-q")
+    git(project.root, "add", ".")
+    assert check(project, [])
+    put(project, name="real", synthetic=False)
+    with_pipeline(project)
+    told = refused(project)
+    assert "data/ledger/consent/made.jsonl: a ledger of real people in git; `git rm --cached` it" in told
+
+
+def test_the_ledger_is_read_and_its_contradictions_are_told(project: Built) -> None:
+    put(project)
+    with_pipeline(project.consents("more.jsonl", event(status="ConsentWithdrawn")))
+    assert "consent ledger: 2 events of 1 consents; 1 contradictions, of which the strictest counts" in check(
+        project, []
+    )
+    with_pipeline(project.consents("more.jsonl", event(status="ConsentWithdrew")))
+    told = refused(project)
+    assert "more.jsonl: line 1: `status`" in told
+    assert "nearest known: ConsentWithdrawn" in told

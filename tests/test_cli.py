@@ -21,7 +21,7 @@ from tests.building import ROOT, Built, build, lines, record
 
 MARKER = "somebody's text"
 HEAVY = ("polars", "polars_hash", "pandera", "great_expectations", "pandas", "dvc", "pyarrow", "numpy")
-COMMANDS = (*STAGES, "check", "sources", "sync", "trace", "export", "demo", "columns", "keys")
+COMMANDS = (*STAGES, "check", "sources", "sync", "trace", "export", "demo", "columns", "keys", "consent")
 
 
 class Said(NamedTuple):
@@ -266,7 +266,8 @@ def test_every_command_is_explained_with_an_example() -> None:
     callbacks = [command.callback for group in (app, *groups) for command in group.registered_commands]
     callbacks += [group.registered_callback.callback for group in groups if group.registered_callback]
     names = {callback.__name__ for callback in callbacks if callback}
-    assert names == {*COMMANDS, "sources_new", "keys_init"} - {"keys"}
+    consent = {f"consent_{name}" for name in ("status", "withdraw", "expiring", "report", "access")}
+    assert names == {*COMMANDS, "sources_new", "keys_init", *consent} - {"keys", "consent"}
     for callback in callbacks:
         assert callback
         assert callback.__doc__

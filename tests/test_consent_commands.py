@@ -1,4 +1,4 @@
-"""What privacy officers ask, on a small project whose people and consents are all known; counted again in plain Python."""
+"""What privacy officers ask, on a small project whose people are all known; counted again in plain Python."""
 
 import json
 import sys

@@ -8,7 +8,7 @@ from tests.building import Built, lines
 
 JOIN = {"traces": {"glob": "traces.jsonl", "key": "id", "on": "traceId"}}
 ROLES = ["prompt_author", "annotator"]
-CONSENT = {"basis": "x", "purposes": ["ai-alignment"], "roles": ROLES, "statement": "made up"}
+CONSENT = {"basis": "eu-gdpr:A6-1-a", "purposes": ["ai-alignment"], "roles": ROLES, "statement": "made up"}
 
 
 def ref(role: str, name: str) -> dict[str, str]:
@@ -35,7 +35,12 @@ def scored(project: Built, *scores: dict[str, Any], refs: list[dict[str, str]]) 
     options = {"scores": {"help": {"scale": [1, 5], "rubric": "r-1"}}, "corrections": {"rubric": "r-1"}}
     sidecar = {"adapter": "langfuse", "files": ["x.jsonl"], "join": JOIN, "options": options, "consent": CONSENT}
     written = {"x.jsonl": lines(*scores), "traces.jsonl": lines(*traces)}
-    return project.source("s", written, **sidecar, fields={"consent_refs": refs}).run("ingest", "validate")
+    return (
+        project.source("s", written, **sidecar, fields={"consent_refs": refs})
+        .run("ingest")
+        .everybody_agrees()
+        .run("validate")
+    )
 
 
 def plain(project: Built, stated: dict[str, Any], refs: list[dict[str, str]]) -> Built:
@@ -43,7 +48,12 @@ def plain(project: Built, stated: dict[str, Any], refs: list[dict[str, str]]) ->
     fields = {"prompt": "q", "response_a": "a", "response_b": "b", "preference": "said", "annotator": "who"}
     sidecar = {"adapter": "records", "consent": CONSENT}
     stated_fields = {**fields, "annotator_kind": {"constant": "human"}, "consent_refs": refs}
-    return project.source("s", {"x.jsonl": lines(record)}, **sidecar, fields=stated_fields).run("ingest", "validate")
+    return (
+        project.source("s", {"x.jsonl": lines(record)}, **sidecar, fields=stated_fields)
+        .run("ingest")
+        .everybody_agrees()
+        .run("validate")
+    )
 
 
 def told(project: Built) -> list[tuple[str, str | None]]:

@@ -240,11 +240,11 @@ def test_what_is_shown_in_two_versions_is_not_believed(project: Built) -> None:
 
 
 def test_the_consent_of_who_asked_and_of_who_reacted_is_needed(project: Built) -> None:
-    consent = {"basis": "x", "purposes": ["ai-alignment"], "roles": ["annotator"], "statement": "made up"}
+    consent = {"basis": "eu-gdpr:A6-1-a", "purposes": ["ai-alignment"], "roles": ["annotator"], "statement": "made up"}
     fields = {"consent_refs": [{"role": "annotator", "subject": "user", "consent_id": "consent"}]}
     found = shown(), choice("c1"), choice("c2", user="u2", consent="c-2"), choice("c3", user="u3", consent=None)
     changes = {"adapter": "events", "options": ALL, "consent": consent, "fields": fields}
-    project.source("ev", {"x.jsonl": lines(*found)}, **changes).run("ingest", "validate")
+    project.source("ev", {"x.jsonl": lines(*found)}, **changes).run("ingest").everybody_agrees().run("validate")
     ids = [sorted(str(ref["consent_id"]) for ref in refs) for refs in project.comparisons()["consent_refs"]]
     assert sorted(ids) == [["None"], ["c-1"], ["c-1", "c-2"]]
     assert project.reasons("validate") == {"no_consent": 1}

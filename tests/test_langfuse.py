@@ -350,10 +350,16 @@ def test_everybody_behind_a_comparison_must_have_consented(project: Built) -> No
     traces[2]["metadata"] = {}
     ref = {"role": "prompt_author", "subject": "traces:userId", "consent_id": "traces:metadata.consent"}
     scores = [score(n, f"t{n}", n) for n in (1, 2, 3)]
-    consent = {"basis": "x", "purposes": ["ai-alignment"], "roles": ["prompt_author"], "statement": "made up"}
+    consent = {
+        "basis": "eu-gdpr:A6-1-a",
+        "purposes": ["ai-alignment"],
+        "roles": ["prompt_author"],
+        "statement": "made up",
+    }
     written = {name: lines(*records) for name, records in files(scores, traces).items()}
     changes = {"adapter": "langfuse", "files": ["scores.jsonl"], "join": JOIN, "options": HELP, "consent": consent}
-    project.source("lf", written, **changes, fields={"consent_refs": [ref]}).run("ingest", "validate")
+    project.source("lf", written, **changes, fields={"consent_refs": [ref]}).run("ingest").everybody_agrees()
+    project.run("validate")
     rows = project.comparisons().sort("response_a", "response_b")
     assert [[one["consent_id"] for one in refs] for refs in rows["consent_refs"]] == [["c1", "c2"], [None], [None]]
     assert rows["consent_refs"][0].struct.field("subject").n_unique() == 2

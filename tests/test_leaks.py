@@ -11,10 +11,12 @@ import pytest
 from pyarrow import parquet
 
 from pipeline.cli import main
+from pipeline.core.digests import keyed_digest_text
 from pipeline.core.ingested import shard_name
+from pipeline.core.keys import PUBLIC_KEY
 from pipeline.stages import STAGES
 from schemas.vocabulary import SIDES
-from tests.building import SIDECAR, Built, build, lines, record
+from tests.building import SIDECAR, Built, build, event, lines, record
 
 # Each stands for what a person would recognise. Nothing of it is a word of ours.
 WORKER, JUDGE, SUBJECT, EVENT = (
@@ -122,7 +124,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
     project.source("paid", {"x.jsonl": lines(vote(DROPPED["licence"]))}, fields=FIELDS, license="CC-BY-4.0")
     project.source("unasked", {"x.jsonl": lines(vote(DROPPED["consent"]))}, fields=FIELDS, consent="none")
-    narrow = {**SIDECAR["consent"], "purposes": ["zq-another-purpose"]}
+    narrow = {**SIDECAR["consent"], "purposes": ["ai-synthetic"]}
     project.source("narrow", {"x.jsonl": lines(vote(DROPPED["purpose"]))}, fields=FIELDS, consent=narrow)
     sides = {
         "x.jsonl": lines(vote(QUARANTINED["side"], ref="t-9")),
@@ -130,6 +132,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     }
     join = {"texts": {"glob": "t.jsonl", "key": "id", "on": "ref"}}
     project.source("joined", sides, files=["x.jsonl"], join=join, fields={**FIELDS, "prompt": "texts:q"})
+    for name in ("crowd", "talk", "paid", "unasked", "narrow", "joined"):
+        subject = keyed_digest_text(PUBLIC_KEY, "annotator", name, SUBJECT)
+        purposes = ["ai-alignment", "ai-evaluation", "ai-synthetic"]
+        project.consents(f"people-{name}.jsonl", event(subject=subject, consent_id="c-1", purposes=purposes))
+        project.consents(f"{name}.jsonl", event(subject=f"source:{name}", purposes=purposes))
     return Run(project, told_by(project, tmp_path_factory))
 
 
@@ -175,7 +182,7 @@ def content(path: Path) -> str:
 @pytest.fixture(scope="module")
 def written(run: Run) -> dict[str, str]:
     """What every file that the stages wrote holds, by its place below data/."""
-    inputs = ("raw", "policy", "rubric")
+    inputs = ("raw", "ledger", "policy", "rubric")
     root = run.project.root / "data"
     files = [path for path in root.rglob("*") if path.is_file() and path.relative_to(root).parts[0] not in inputs]
     return {path.relative_to(root).as_posix(): content(path) for path in sorted(files)}

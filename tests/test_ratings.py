@@ -15,7 +15,7 @@ from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.mapping.scores import Attribute, score_of
 from pipeline.core.params import parse_yaml
-from tests.building import Built, build, lines
+from tests.building import SIDECAR, Built, build, lines
 from tests.pages import DOCS, blocks, documented, section
 
 RATED: dict[str, Any] = {"values": {"1": 1, "2": 2, "3": 3, "4": 4, "5": 5}, "unrated": ["N/A"], "scale": [1, 5]}
@@ -512,7 +512,7 @@ def test_a_place_without_an_annotator_is_dropped_with_a_reason(project: Built) -
     stated, content = example("Signed preferences")
     one = json.loads(content.splitlines()[0])
     one["individual_preference"].pop()
-    stated |= {"policy_version": "p-1", "rubric_version": "r-1"}
+    stated |= {"policy_version": "p-1", "rubric_version": "r-1", "consent": SIDECAR["consent"]}
     project.source("page", {"x.jsonl": lines(one)}, **stated).run("ingest", "validate")
     assert project.reasons("validate") == {"unknown_preference": 1}
     assert project.account("validate")["kept"] == 1

@@ -107,7 +107,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown key of consent": (
         {"consent": {**SIDECAR["consent"], "purpose": []}},
-        "unknown key `consent.purpose`; did you mean `purposes`? (known: basis, purposes, roles, statement)",
+        "unknown key `consent.purpose`; did you mean `purposes`? (known: basis, purposes, roles, statement, record)",
     ),
     "unknown key of a group": (
         {"files": [{"glob": "*.jsonl", "formt": "csv"}]},
@@ -199,7 +199,20 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "a blank statement": ({"attribution": " "}, "`attribution`"),
     "a purpose of two words": (
         {"consent": {**SIDECAR["consent"], "purposes": ["ai-alignment ai-evaluation"]}},
-        "`consent.purposes.0`",
+        "`consent.purposes`: `ai-alignment ai-evaluation` is not a known code; did you mean `ai-evaluation`? (known: ai-al",
+    ),
+    "a purpose that is near a known one": (
+        {"consent": {**SIDECAR["consent"], "purposes": ["ai-alignement"]}},
+        "`ai-alignement` is not a known code; did you mean `ai-alignment`?",
+    ),
+    "a basis that nobody knows": (
+        {"consent": {**SIDECAR["consent"], "basis": "A6-1-a"}},
+        "`consent.basis`: `A6-1-a` is not a known code; did you mean `eu-gdpr:A6-1-a`?",
+    ),
+    "a licence that is none": ({"license": "ours"}, "`license`: not an SPDX licence expression"),
+    "a publisher's record twice": (
+        {"fields": {**FIELDS, "consent_refs": [{"role": "publisher", "subject": "annotator", "consent_id": "c"}]}},
+        "`consent.record` is the publisher's, but `fields.consent_refs` names one of that role too; keep one",
     ),
     "a glob that is none": ({"files": ["*.jsonl", "**.nothing"]}, "glob `**.nothing` matches no file"),
     "unknown side": ({"fields": {**FIELDS, "prompt": "texts:q"}}, "`texts:q` reads side `texts`, but `join` has none"),

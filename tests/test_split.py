@@ -23,7 +23,7 @@ def sides(built: Built) -> dict[str, str]:
 
 
 def test_a_side_is_a_keyed_hash_of_the_root() -> None:
-    params = Params("salt", 3, 0.25, 0.25, "t", "h")
+    params = Params("salt", 3, 0.25, 0.25, "ai-alignment", "ai-evaluation")
     for i in range(50):
         root = f"{i:032x}"
         framed = b"".join(b"%d:%b," % (len(part), part) for part in (b"side", b"3", root.encode()))
@@ -33,7 +33,7 @@ def test_a_side_is_a_keyed_hash_of_the_root() -> None:
 
 
 def test_fractions_are_kept() -> None:
-    params = Params("salt", 1, 0.1, 0.2, "t", "h")
+    params = Params("salt", 1, 0.1, 0.2, "ai-alignment", "ai-evaluation")
     roots = pl.Series([f"{i:032x}" for i in range(20_000)])
     shares = dict(pl.select(side(pl.lit(roots), params)).to_series().value_counts(normalize=True).iter_rows())
     assert shares == pytest.approx({"heldout": 0.1, "validation": 0.2, "train": 0.7}, abs=0.01)

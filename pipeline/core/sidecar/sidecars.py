@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, StringConstraints
+from pydantic import BeforeValidator
 
 from pipeline.core.params import STRICT, Day, Known, Stated
 from pipeline.core.sidecar.specs import AnySpec, Constant, Spec, VersionSpec, side_of
