@@ -195,6 +195,7 @@ def test_the_repository_holds_the_sample_that_demo_makes(tmp_path: Path) -> None
     truth = json.loads((ROOT / "data" / "truth.json").read_text(encoding="utf-8"))
     write_sample(tmp_path, seed=truth["seed"], comparisons=truth["asked_for"])
     made = {path.relative_to(tmp_path): path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    assert {place.parts[0] for place in made} == {"raw", "policy", "rubric", "ledger", "truth.json"}
     for place, content in made.items():
         assert unpacked(place, (ROOT / "data" / place).read_bytes()) == unpacked(place, content), place
     assert sum(map(len, made.values())) <= 2 * 2**20

@@ -195,7 +195,7 @@ def folded(text: str) -> str:
 
 
 @cache
-def common(*allowed: tuple[str, ...]) -> tuple[str, ...]:
+def allowed_by_all(*allowed: tuple[str, ...]) -> tuple[str, ...]:
     """Return the purposes that all allow."""
     return tuple(sorted(set(allowed[0]).intersection(*allowed[1:])))
 
@@ -205,7 +205,7 @@ def as_row(source: Source, verdict: Verdict, consents: Sequence[Story]) -> Row:
     texts = (verdict.response_a.strip(), verdict.response_b.strip())
     a, b = ("low", "high") if texts[0] <= texts[1] else ("high", "low")
     sides: dict[str | None, str] = {"a": a, "b": b}
-    purposes = common(source.purposes, *(story.purposes for story in consents))
+    purposes = allowed_by_all(source.purposes, *(story.purposes for story in consents))
     refused = (*(story.refused for story in consents), None if purposes else "no_common_purpose")
     faults = (*verdict.faults, *source.faults, *(reason for reason in refused if reason))
     openings = [folded(content).lower() for role, content in verdict.prompt if role == "user"]
