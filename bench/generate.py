@@ -39,6 +39,7 @@ consent:
   purposes: [ai-alignment, ai-evaluation]
   roles: []
   statement: made up
+  record: consent-votes
 format: json
 files: ["votes-*.jsonl"]
 fields:
@@ -58,6 +59,15 @@ fields:
   duration_s: seconds
   event_id: vote
 """
+
+CONSENT = {
+    "consent_id": "consent-votes",
+    "subject": "source:votes",
+    "status_time": "2026-01-01T00:00:00Z",
+    "status": "ConsentGiven",
+    "legal_basis": ["eu-gdpr:A6-1-a"],
+    "purposes": ["ai-alignment", "ai-evaluation"],
+}
 
 
 class Maker:
@@ -144,8 +154,11 @@ def write_votes(raw: Path, comparisons: int, files: int, broken: float, seed: in
 
 
 def write_project(folder: Path, comparisons: int, files: int, broken: float) -> None:
-    """Write a project: the logs, and this repository's params, policies and rubrics."""
+    """Write a project: the logs, consent to their use, and this repository's params, policies and rubrics."""
     write_votes(folder / "data" / "raw", comparisons, files, broken)
+    consents = folder / "data" / "ledger" / "consent"
+    consents.mkdir(parents=True)
+    (consents / "votes.jsonl").write_text(json.dumps(CONSENT) + "\n", encoding="utf-8")
     for kind in ("policy", "rubric"):
         shutil.copytree(ROOT / "data" / kind, folder / "data" / kind)
     shutil.copy(ROOT / "params.yaml", folder)

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,25 @@ import zstandard
 from pyarrow import parquet
 from ruamel.yaml import YAML
 
+from pipeline.core.consent.standing import REASONS
+from pipeline.core.digests import keyed_digest_text
 from pipeline.core.errors import PairtrailError
+from pipeline.core.keys import PUBLIC_KEY
 from pipeline.demo import write_sample
-from pipeline.demo.arena import ARENA
+from pipeline.demo.booth import ARENA
+from pipeline.demo.consents import KEY, pseudonym
 from pipeline.demo.crowd import CROWD
 from pipeline.demo.helpdesk import HELPDESK
 from pipeline.demo.judge import JUDGE
 from pipeline.demo.ledger import Entry, Ledger, Row, Source, Verdict
 from pipeline.demo.small import LEGACY, NONCOMMERCIAL, UNCONSENTED
+from pipeline.demo.stories import AS_OF, Story
 from pipeline.demo.truth import deduplicated, folding, truth_of
+from tests.building import ROOT
 
 SOURCES = (ARENA, CROWD, HELPDESK, JUDGE, LEGACY, NONCOMMERCIAL, UNCONSENTED)
 COMPARISONS = 1_200
+CONSENT_REASONS = {*REASONS, "no_common_purpose"}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +68,13 @@ def test_another_seed_other_texts_same_exceptions(truth: dict[str, Any], tmp_pat
     other = write_sample(tmp_path, seed=8, comparisons=COMPARISONS)
     assert other["annotators"] != truth["annotators"]
     assert other["quarantine"]["by_reason"] == truth["quarantine"]["by_reason"]
-    assert other["validate"]["dropped_by"] == truth["validate"]["dropped_by"]
+    told, others = (
+        {reason: count for reason, count in one["validate"]["dropped_by"].items() if reason not in CONSENT_REASONS}
+        for one in (truth, other)
+    )
+    assert told == others
+    # How often somebody votes whose consent does not stand hangs on chance.
+    assert other["consent_ledger"] == truth["consent_ledger"]
 
 
 def test_sample_is_small_enough_for_git(out: Path) -> None:
@@ -78,8 +92,9 @@ def test_too_few_comparisons_are_refused(tmp_path: Path) -> None:
         write_sample(tmp_path, comparisons=100)
 
 
-def test_existing_logs_are_never_mixed_with_the_sample(tmp_path: Path) -> None:
-    (tmp_path / "raw").mkdir()
+@pytest.mark.parametrize("folder", ["raw", "ledger"])
+def test_what_exists_is_never_mixed_with_the_sample(tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder).mkdir()
     with pytest.raises(PairtrailError, match="exists"):
         write_sample(tmp_path)
 
@@ -106,9 +121,12 @@ def test_folds_add_up(truth: dict[str, Any]) -> None:
         assert fold["human_judged"] > 0
         assert fold["contested"] > 0
     assert truth["folded"]["all"]["comparisons"] == truth["dedupe"]["kept"]
-    lacking = {name for name, purposes in truth["purposes"].items() if "ai-alignment" not in purposes}
-    kept = truth["dedupe"]["kept_by_source"]
-    assert truth["folded"]["ai-alignment"]["comparisons"] == sum(kept[name] for name in kept if name not in lacking)
+    assert {name: sum(counts.values()) for name, counts in truth["purposes"].items()} == truth["dedupe"][
+        "kept_by_source"
+    ]
+    for purpose in ("ai-alignment", "ai-evaluation"):
+        allowing = [n for counts in truth["purposes"].values() for told, n in counts.items() if purpose in told.split()]
+        assert truth["folded"][purpose]["comparisons"] == sum(allowing)
 
 
 def test_dedupe_finds_what_was_planted(truth: dict[str, Any]) -> None:
@@ -173,7 +191,67 @@ def test_sidecars_state_what_the_truth_assumes(out: Path, truth: dict[str, Any])
         assert sidecar["synthetic"] is True
         assert (sidecar["license"] != "CC0-1.0") == ("license_not_allowed" in source.faults)
         assert (sidecar["consent"] == "none") == ("no_consent" in source.faults)
-        assert truth["purposes"][source.name] == purposes
+        assert source.record == (None if sidecar["consent"] == "none" else sidecar["consent"].get("record"))
+        for allowed in truth["purposes"].get(source.name, {}):
+            assert set(allowed.split()) <= set(purposes)
+
+
+def test_the_repository_s_params_are_those_that_stories_are_told_for() -> None:
+    validate = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text("utf-8"))["validate"]
+    assert (str(validate["as_of"]), validate["jurisdictions"], validate["special_category"]) == (AS_OF, "any", False)
+
+
+def ledger_files(out: Path) -> dict[str, list[dict[str, Any]]]:
+    files = sorted((out / "ledger/consent").glob("*.jsonl"))
+    return {path.name: [json.loads(line) for line in path.read_text("utf-8").splitlines()] for path in files}
+
+
+def said(event: dict[str, Any]) -> str:
+    """Say what an event states, whatever the order of its keys and lists."""
+    lists = {key: sorted(value) for key, value in event.items() if isinstance(value, list)}
+    return json.dumps({**event, **lists}, sort_keys=True)
+
+
+def test_ledger_holds_what_the_truth_says_and_some_of_it_twice(out: Path, truth: dict[str, Any]) -> None:
+    files = ledger_files(out)
+    first = [said(event) for name, events in files.items() if name != "copied.jsonl" for event in events]
+    copied = [said(event) for event in files["copied.jsonl"]]
+    assert len(first) == len(set(first)) == truth["consent_ledger"]["events"]
+    assert set(copied) < set(first)
+    assert len(copied) == truth["planted"]["copied_events"] > 9
+    key = {(event["consent_id"], event["subject"]) for events in files.values() for event in events}
+    assert key == {(one["consent_id"], one["subject"]) for one in truth["consents"]}
+    assert len(key) == len(truth["consents"]) == truth["consent_ledger"]["consents"]
+
+
+def test_ledger_is_in_no_order_and_names_nobody(out: Path) -> None:
+    for name, events in ledger_files(out).items():
+        times = [event["status_time"] for event in events]
+        assert times != sorted(times) or len(set(times)) == 1 or len(times) < 5, name
+        assert all(re.fullmatch("[0-9a-f]{32}|source:[a-z]+", event["subject"]) for event in events)
+    assert not any("@" in path.read_text("utf-8") for path in (out / "ledger").rglob("*.jsonl"))
+
+
+def test_pseudonyms_are_the_pipeline_s() -> None:
+    assert KEY == PUBLIC_KEY
+    for raw in ("worker-0001@example.com", "Müller, 日本"):
+        assert pseudonym("agency", raw) == keyed_digest_text(PUBLIC_KEY, "annotator", "agency", raw)
+
+
+def test_consents_of_every_kind_are_many(truth: dict[str, Any]) -> None:
+    refused = Counter(one["refused"] for one in truth["consents"])
+    assert set(refused) - {None} == set(CONSENT_REASONS) - {"jurisdiction_not_allowed"} | {"no_common_purpose"}
+    assert min(refused.values()) > 1
+    assert truth["consent_ledger"]["contradictions"] > 3
+    assert Counter(len(one["purposes"]) for one in truth["consents"] if one["refused"] is None).keys() == {1, 2}
+
+
+@pytest.mark.parametrize("comparisons", [500, 2_000])
+def test_most_of_the_sample_stays(comparisons: int, tmp_path: Path) -> None:
+    told = write_sample(tmp_path, comparisons=comparisons)["validate"]
+    gated = sum(count for reason, count in told["dropped_by"].items() if reason in CONSENT_REASONS)
+    assert 0.05 < gated / told["in"] < 0.15
+    assert told["kept"] / told["in"] > 0.7
 
 
 def test_annotators_judge_about_as_they_were_made(tmp_path: Path) -> None:
@@ -231,6 +309,36 @@ def test_other_order_other_person_and_nobody_are_never_dropped() -> None:
 def test_folding(rows: list[Row], expected: dict[str, int]) -> None:
     votes = folding(rows)["votes"]
     assert {name: count for counts in votes.values() for name, count in counts.items() if count} == expected
+
+
+WHO, ASKED = ("s/who", "c1"), ("s/asked", "c2")
+
+
+@pytest.mark.parametrize(
+    ("refs", "drop", "purposes"),
+    [
+        ([WHO], None, ("ai-alignment", "ai-evaluation")),
+        ([WHO, ASKED], None, ("ai-evaluation",)),
+        ([WHO, ("s/asked", "c1")], "consent_unknown", ()),
+        ([("s/gone", "c3"), ("s/late", "c4")], "consent_withdrawn", ("ai-alignment", "ai-evaluation")),
+        ([ASKED, ("s/trainer", "c5")], "no_common_purpose", ()),
+        ([WHO, ("s/asked", None)], None, ("ai-alignment", "ai-evaluation")),
+    ],
+)
+def test_a_row_under_several_consents(
+    refs: list[tuple[str, str | None]], drop: str | None, purposes: tuple[str, ...]
+) -> None:
+    book = Ledger()
+    book.consents = {
+        WHO: Story(()),
+        ASKED: Story((), purposes=("ai-evaluation",)),
+        ("s/gone", "c3"): Story((), "consent_withdrawn"),
+        ("s/late", "c4"): Story((), "consent_expired"),
+        ("s/trainer", "c5"): Story((), purposes=("ai-alignment",)),
+    }
+    named = tuple((subject.removeprefix("s/"), consent) for subject, consent in refs)
+    book.record(Source("s"), "f", 1, Entry(b"", (Verdict((("user", "q"),), "x", "y", "a", refs=named),)))
+    assert [(one.drop, one.purposes) for one in book.rows] == [(drop, purposes)]
 
 
 def test_first_fault_in_the_documented_order_counts() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 import zstandard
 
+from pipeline.core.consent.standing import REASONS as CONSENT_REASONS
 from pipeline.core.ingested import scan_comparisons
 from pipeline.core.publishing.folding import THIN, deciding, fold, oriented
 from pipeline.demo import write_sample
@@ -61,18 +63,57 @@ def test_what_each_stage_drops_and_why(sample: Sample, stage: str) -> None:
 
 def test_every_drop_reason_of_validate_is_planted(sample: Sample) -> None:
     _, truth = sample
-    assert set(truth["validate"]["dropped_by"]) == set(REASONS)
+    # params.yaml allows any jurisdiction, so that reason never applies here.
+    assert set(truth["validate"]["dropped_by"]) == set(REASONS) - {"jurisdiction_not_allowed"}
+
+
+def test_the_consent_ledger_holds_what_was_planted(sample: Sample) -> None:
+    built, truth = sample
+    assert built.account("validate")["consent_ledger"] == truth["consent_ledger"]
+
+
+def test_each_row_meets_what_its_consents_come_to(sample: Sample) -> None:
+    built, truth = sample
+    told = {(one["consent_id"], one["subject"]): one for one in truth["consents"]}
+    unknown = {"refused": "consent_unknown", "purposes": []}
+    refs = dict(built.comparisons().unique("comparison_id").select("comparison_id", "consent_refs").rows())
+    checked = Counter[str | None]()
+    for row in built.table("validate/decisions").iter_rows(named=True):
+        behind = [told.get((ref["consent_id"], ref["subject"]), unknown) for ref in refs[row["comparison_id"]]]
+        refused = {one["refused"] for one in behind} - {None}
+        if row["drop_reason"] is None:
+            allowed = set[str].intersection(*(set(one["purposes"]) for one in behind))
+            assert (refused, set(row["purposes"])) == (set(), allowed)
+        elif row["drop_reason"] in CONSENT_REASONS and row["drop_reason"] not in refused:
+            # The licence is the source's own.
+            assert row["drop_reason"] == "license_not_allowed"
+            assert not refused
+        checked[row["drop_reason"]] += 1
+    assert checked[None] == truth["validate"]["kept"]
+    assert set(CONSENT_REASONS) - set(checked) == {"jurisdiction_not_allowed"}
+
+
+def test_purposes_of_what_dedupe_keeps(sample: Sample) -> None:
+    built, truth = sample
+    sources = built.comparisons().unique("comparison_id").select("comparison_id", "source")
+    kept = built.table("dedupe/decisions").filter(pl.col("drop_reason").is_null()).select("comparison_id")
+    purposes = built.table("validate/decisions").select("comparison_id", pl.col("purposes").list.join(" "))
+    counted = kept.join(purposes, on="comparison_id").join(sources, on="comparison_id")
+    found = counted.group_by("source", "purposes").len().rows()
+    assert sorted(found) == sorted((name, *one) for name, told in truth["purposes"].items() for one in told.items())
 
 
 def test_split_withholds_by_purpose_alone(sample: Sample) -> None:
-    built, truth = sample
-    sources = built.comparisons().unique("comparison_id").select("comparison_id", "source")
-    decisions = built.table("split/decisions").join(sources, on="comparison_id")
-    for source, purposes in truth["purposes"].items():
-        for side, purpose in (("train", "ai-alignment"), ("validation", "ai-alignment"), ("heldout", "ai-evaluation")):
-            rows = decisions.filter(source=source, side=side)
-            expected = rows.height if purpose not in purposes else 0
-            assert rows["drop_reason"].len() - rows["drop_reason"].null_count() == expected
+    built, _ = sample
+    purposes = built.table("validate/decisions").select("comparison_id", "purposes")
+    decisions = built.table("split/decisions").join(purposes, on="comparison_id")
+    needed = pl.when(side="heldout").then(pl.lit("ai-evaluation")).otherwise(pl.lit("ai-alignment"))
+    held = decisions.select(
+        "side", covered=pl.col("purposes").list.contains(needed), withheld=pl.col("drop_reason").is_not_null()
+    )
+    assert (held["withheld"] == ~held["covered"]).all()
+    # Both sorts are there on both kinds of side, so none of this holds of nothing.
+    assert held.group_by(pl.col("side") == "heldout", "withheld").len().height == 4
 
 
 @pytest.mark.parametrize("purpose", ["all", "ai-alignment", "ai-evaluation"])
@@ -154,6 +195,7 @@ def test_the_repository_holds_the_sample_that_demo_makes(tmp_path: Path) -> None
     truth = json.loads((ROOT / "data" / "truth.json").read_text(encoding="utf-8"))
     write_sample(tmp_path, seed=truth["seed"], comparisons=truth["asked_for"])
     made = {path.relative_to(tmp_path): path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    assert {place.parts[0] for place in made} == {"raw", "policy", "rubric", "ledger", "truth.json"}
     for place, content in made.items():
         assert unpacked(place, (ROOT / "data" / place).read_bytes()) == unpacked(place, content), place
     assert sum(map(len, made.values())) <= 2 * 2**20

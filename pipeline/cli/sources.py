@@ -75,9 +75,9 @@ def demo(
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 7,
     comparisons: Annotated[int, typer.Option(min=500, help="About how many verdicts to make.")] = 2_000,
     words: Annotated[int, typer.Option(min=4, help="About how long a response is.")] = 12,
-    out: Annotated[Path, typer.Option(help="Where raw/, policy/, rubric/ and truth.json are written.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Where raw/, policy/, rubric/, ledger/, truth.json go.")] = Path("demo"),
 ) -> None:
-    """Make synthetic feedback logs of every awkward kind, and the truth that a correct pipeline finds.
+    """Make synthetic feedback logs and consents of every awkward kind, and the truth that a correct pipeline finds.
 
     Example: pairtrail demo --seed 7 --comparisons 5000 --out demo
     """

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from pipeline.demo.consents import enrolled, story_of
 from pipeline.demo.dirty import IN_LINES, compact, spoilt
 from pipeline.demo.ledger import Entry, Ledger, Source, Verdict
 from pipeline.demo.people import Annotator, better_of, between, chance, crew, noise, pick, pick_some, verdict_of
 from pipeline.demo.rawlog import Desk, Put, delimited, parts, pour, remembering, sprinkled, table
+from pipeline.demo.stories import GRADERS
 from pipeline.demo.texts import Author, Item
 
 CROWD = Source("crowd", namespace="agency")
@@ -16,6 +18,7 @@ COLUMNS = ("text_id", "worker", "shown", "choice", "grade", "when", "annex", "co
 _BEGIN = datetime(2025, 7, 1, 8, 0, tzinfo=UTC)
 _WHEN = "%Y-%m-%d %H:%M"
 _LARGEST_PART = 100_000
+_GATED = 0.15
 _CHOICES = {"a": "1", "b": "2", "tie": "0", "both_bad": "x"}
 _PREFERENCES = {choice: preference for preference, choice in _CHOICES.items()}
 _OTHER = {"a": "b", "b": "a", "tie": "a", "both_bad": "b"}
@@ -35,6 +38,9 @@ DROPPED: tuple[tuple[tuple[str, ...], Vote, Callable[[Item], Item]], ...] = (
     (("strength_out_of_range", "no_consent"), {"grade": "3.5", "annex": ""}, lambda item: item),
     (("empty_prompt",), {}, lambda item: replace(item, prompt=(("user", ""),))),
     (("equal_responses", "strength_out_of_range"), {"grade": "9"}, _equal),
+    # Neither is in the ledger: nobody's annex, and the consent of somebody elsewhere.
+    (("consent_unknown",), {"annex": "consent-crowd-9999"}, lambda item: item),
+    (("consent_unknown",), {"annex": "consent-arena-0001"}, lambda item: item),
 )
 """The rules that a planted row breaks, what is changed in the vote, and what in the item."""
 
@@ -57,11 +63,12 @@ SPOILT: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
 
 @dataclass(slots=True)
 class Agency:
-    """The annotators at work, and where the texts go that they judge."""
+    """The annotators at work (`gated`: whose contract does not allow everything), and where the texts go."""
 
     author: Author
     ledger: Ledger
     people: list[Annotator]
+    gated: list[Annotator]
     put_text: Put
     texts: int = 0
     votes: int = 0
@@ -127,6 +134,7 @@ def as_entry(row: Vote, item: Item, *, faults: tuple[str, ...] = (), quarantine:
         stated=(*item.models, row["grade"], row["when"]),
         time=_moment(row).timestamp(),
         better=better_of(item.qualities),
+        refs=((row["worker"], row["annex"]),),
         faults=faults,
     )
     return Entry(as_line(row), (verdict,))
@@ -134,11 +142,12 @@ def as_entry(row: Vote, item: Item, *, faults: tuple[str, ...] = (), quarantine:
 
 def write_crowd(desk: Desk, author: Author, count: int) -> None:
     """Write votes and texts side by side."""
-    people = crew(author.rng, "crowd", 12)
+    people = crew(author.rng, "crowd", len(GRADERS))
+    standing, gated = enrolled(desk.ledger, desk.source, people, GRADERS)
     for person in people:
         desk.ledger.annotators[f"agency/{person.name}"] = (person.accuracy, person.first_habit)
     with desk.text("texts.json") as put_text:
-        agency = Agency(author, desk.ledger, people, put_text)
+        agency = Agency(author, desk.ledger, standing, gated, put_text)
         entries = sprinkled(remembering(_votes(agency, count), agency.late, 50, 200), _planted(agency), 4)
         for number, part in parts(entries, min(-(-(count + 30) // 2), _LARGEST_PART)):
             with desk.text(f"votes-{number}.csv{'.zst' if number == 1 else ''}", table(*COLUMNS)) as put:
@@ -163,6 +172,8 @@ def _votes(agency: Agency, count: int) -> Iterator[Entry]:
                 agency.ledger.planted["both_orders"] += 1
                 yield as_entry(agency.vote(key, item, person, shown[::-1], minute + between(rng, 10, 19)), item)
             yield from _again(agency, row, item)
+        if chance(rng, _GATED):
+            yield as_entry(agency.vote(key, item, pick(rng, agency.gated), "ab", minute + between(rng, 0, 9)), item)
 
 
 _AGAIN: tuple[tuple[float, tuple[tuple[bool, int], ...], Counter[str]], ...] = (
@@ -192,11 +203,11 @@ def _moment(row: Vote) -> datetime:
     return datetime.strptime(row["when"], _WHEN).replace(tzinfo=UTC)
 
 
-def _marked(agency: Agency, item: Item | None = None, key: str | None = None) -> Vote:
+def _marked(agency: Agency, item: Item | None = None, key: str | None = None, person: Annotator | None = None) -> Vote:
     """Return one vote on a marked item; the item is published unless its key is given."""
     item = item or agency.author.marked(agency.author.item())
     key = key or agency.publish(item)
-    row = agency.vote(key, item, pick(agency.author.rng, agency.people), "ab", agency.votes)
+    row = agency.vote(key, item, person or pick(agency.author.rng, agency.people), "ab", agency.votes)
     return {**row, "comment": agency.author.mark()}
 
 
@@ -211,6 +222,9 @@ def _planted(agency: Agency) -> Iterator[Entry]:
         yield as_entry({**_marked(agency, item), **changes}, item, quarantine=reason)
     for reason, spoil_line in SPOILT:
         yield Entry(spoil_line(as_line(_marked(agency))), fault=reason)
+    for person in agency.gated:
+        item = author.marked(author.item()) if story_of(agency.ledger, CROWD, person).refused else author.item()
+        yield as_entry(_marked(agency, item, person=person), item)
     yield from _unnamed(agency)
 
 

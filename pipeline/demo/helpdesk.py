@@ -12,7 +12,7 @@ from pipeline.demo.people import Annotator, better_of, chance, crew, pick, pick_
 from pipeline.demo.rawlog import Desk, parts, pour, sprinkled
 from pipeline.demo.texts import Author, Item
 
-HELPDESK = Source("helpdesk")
+HELPDESK = Source("helpdesk", record="consent-helpdesk")
 BOT = Annotator("review-bot-4", "", 0.75, 0.1)
 _BEGIN = datetime(2025, 8, 4, 7, 30, tzinfo=UTC)
 _FIRST_REVIEW = 40_000

@@ -9,7 +9,7 @@ from pipeline.demo.people import Annotator, better_of, chance, noise, pick, verd
 from pipeline.demo.rawlog import ARRAY, Desk, parts, pour, remembering, sprinkled
 from pipeline.demo.texts import LANGUAGES, Author, Item
 
-JUDGE = Source("judge", purposes=("ai-evaluation",))
+JUDGE = Source("judge", purposes=("ai-evaluation",), record="consent-judge")
 JUDGES = {
     "owl": Annotator("judge-owl", "", 0.86, 0.05),
     "lynx": Annotator("judge-lynx", "", 0.78, 0.12),

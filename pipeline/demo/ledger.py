@@ -5,10 +5,14 @@ Texts are kept as digests of this module's own making, so that the book of half 
 
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import blake2b, sha256
 from sys import intern
 from typing import Any
+
+from pipeline.demo.stories import BOTH, UNTOLD, Story
 
 _NAMED = 200
 
@@ -29,8 +33,18 @@ VALIDATE = (
     "rubric_not_accepted",
     "license_not_allowed",
     "no_consent",
+    "consent_unknown",
+    "consent_not_given",
+    "consent_invalidated",
+    "consent_withdrawn",
+    "consent_revoked",
+    "processing_objected",
+    "consent_expired",
+    "retention_passed",
+    "special_category",
+    "no_common_purpose",
 )
-"""The order in which a row's first fault counts, as the documentation states it."""
+"""The order in which a row's first fault counts, as the documentation states it; any jurisdiction is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +52,23 @@ class Source:
     """What a source's sidecar states, as far as it decides a row's fate."""
 
     name: str
-    purposes: tuple[str, ...] = ("ai-alignment", "ai-evaluation")
+    purposes: tuple[str, ...] = BOTH
     namespace: str | None = None
     faults: tuple[str, ...] = ()
+    record: str | None = None
+
+    def subject(self, raw: str) -> str:
+        """Name a person in the book: raw ids are distinct within a namespace."""
+        return f"{self.namespace or self.name}/{raw}"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One comparison as it was planted; `stated` is whatever else of the record makes it another comparison.
 
-    `better` is the response of the higher latent quality, `faults` are the rules that the row breaks, and `quarantine`
-    is why it cannot be written as a comparison.
+    `better` is the response of the higher latent quality, `refs` are whose consents it names (subject and consent id),
+    `faults` are the rules that the row breaks beside these consents, and `quarantine` is why it cannot be written as a
+    comparison.
     """
 
     prompt: Prompt = ()
@@ -64,6 +84,7 @@ class Verdict:
     time: float | None = None
     better: str | None = None
     fan_out: str | None = None
+    refs: tuple[tuple[str | None, str | None], ...] = ()
     faults: tuple[str, ...] = ()
     quarantine: str | None = None
 
@@ -113,6 +134,7 @@ class Ledger:
     planted: Counter[str] = field(default_factory=Counter)
     near: list[tuple[str, str]] = field(default_factory=list)
     annotators: dict[str, tuple[float, float]] = field(default_factory=dict)
+    consents: dict[tuple[str, str], Story] = field(default_factory=dict)
 
     def record(self, source: Source, name: str, number: int, entry: Entry) -> None:
         """Book one record of one file."""
@@ -147,8 +169,14 @@ class Ledger:
             self.copies += 1
             return False
         self.known.add(identity)
-        self.rows.append(as_row(source, verdict))
+        self.rows.append(as_row(source, verdict, self._behind(source, verdict)))
         return True
+
+    def _behind(self, source: Source, verdict: Verdict) -> list[Story]:
+        """Look up the consents that a verdict and its source name; what is named by half is none."""
+        whole = [(source.subject(who), consent) for who, consent in verdict.refs if who is not None and consent]
+        whole += [(f"source:{source.name}", source.record)] if source.record else []
+        return [self.consents.get(ref, UNTOLD) for ref in whole]
 
 
 def named(text: str) -> str:
@@ -166,24 +194,31 @@ def folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
-def as_row(source: Source, verdict: Verdict) -> Row:
+@cache
+def allowed_by_all(*allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the purposes that all allow."""
+    return tuple(sorted(set(allowed[0]).intersection(*allowed[1:])))
+
+
+def as_row(source: Source, verdict: Verdict, consents: Sequence[Story]) -> Row:
     """Name the responses by the order of their texts, so that it does not matter which one a record lists first."""
     texts = (verdict.response_a.strip(), verdict.response_b.strip())
     a, b = ("low", "high") if texts[0] <= texts[1] else ("high", "low")
     sides: dict[str | None, str] = {"a": a, "b": b}
-    faults = verdict.faults + source.faults
+    purposes = allowed_by_all(source.purposes, *(story.purposes for story in consents))
+    refused = (*(story.refused for story in consents), None if purposes else "no_common_purpose")
+    faults = (*verdict.faults, *source.faults, *(reason for reason in refused if reason))
     openings = [folded(content).lower() for role, content in verdict.prompt if role == "user"]
     prompt = digest([(role, folded(content)) for role, content in verdict.prompt])
-    namespace = source.namespace or source.name
     return Row(
         source=source.name,
-        annotator=None if verdict.annotator is None else intern(f"{namespace}/{verdict.annotator}"),
+        annotator=None if verdict.annotator is None else intern(source.subject(verdict.annotator)),
         kind=verdict.kind,
         pair=digest((prompt, sorted(texts))),
         prompt=prompt,
         root=digest(openings[:1]),
         version=(verdict.policy, verdict.rubric),
-        purposes=source.purposes,
+        purposes=purposes,
         verdict=sides.get(verdict.preference, verdict.preference),
         shown_first=b if verdict.order == "ba" else a,
         order_known=verdict.order is not None,

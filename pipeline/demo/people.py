@@ -56,11 +56,11 @@ def noise(rng: Random) -> float:
     return 2 * (rng.random() + rng.random() + rng.random() - 1.5)
 
 
-def crew(rng: Random, source: str, count: int) -> list[Annotator]:
+def crew(rng: Random, source: str, count: int, trade: str = "worker") -> list[Annotator]:
     """Invent the annotators of one source; the raw ids look like what must never leave ingest."""
     return [
         Annotator(
-            name=f"worker-{number:04d}@example.com",
+            name=f"{trade}-{number:04d}@example.com",
             consent=f"consent-{source}-{number:04d}",
             accuracy=round(0.65 + 0.3 * rng.random(), 3),
             first_habit=round(0.25 * rng.random() ** 2, 3),

@@ -9,8 +9,10 @@ from pipeline.demo.people import chance, crew, pick
 from pipeline.demo.rawlog import ARRAY, Desk, delimited, parts, pour, remembering, sprinkled, table
 from pipeline.demo.texts import Author, Item
 
-LEGACY = Source("legacy", purposes=("ai-alignment",))
-NONCOMMERCIAL = Source("noncommercial", namespace="agency", faults=("license_not_allowed",))
+LEGACY = Source("legacy", purposes=("ai-alignment",), record="consent-legacy")
+NONCOMMERCIAL = Source(
+    "noncommercial", namespace="agency", faults=("license_not_allowed",), record="consent-noncommercial"
+)
 UNCONSENTED = Source("unconsented", purposes=(), faults=("no_consent",))
 
 _TURNS = {"user": "Human", "assistant": "Assistant"}

@@ -22,7 +22,7 @@ def truth_of(ledger: Ledger) -> dict[str, Any]:
         **_ingested(ledger),
         "validate": _stage(ledger.rows, valid, Counter(row.drop for row in ledger.rows if row.drop), VALIDATE),
         "dedupe": _stage(valid, kept, dropped, ("superseded", "repeated")),
-        "purposes": {row.source: list(row.purposes) for row in ledger.rows},
+        "purposes": _by_purposes(kept),
         "roots": len({row.root for row in kept}),
         "prompts": len({row.prompt for row in kept}),
         "shared_openings": _shared(kept),
@@ -31,6 +31,14 @@ def truth_of(ledger: Ledger) -> dict[str, Any]:
         "near_duplicates": [list(pair) for pair in ledger.near],
         "planted": dict(ledger.planted),
     }
+
+
+def _by_purposes(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+    """Count each source's rows by the purposes that all behind them allow."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        found[row.source][" ".join(row.purposes)] += 1
+    return {source: dict(sorted(counts.items())) for source, counts in found.items()}
 
 
 def _ingested(ledger: Ledger) -> dict[str, Any]:
