@@ -12,7 +12,7 @@ from pipeline.core.errors import PairtrailError
 from pipeline.core.params import STRICT, build, parse_yaml, read_yaml, section
 from pipeline.lineage.checking import check
 from pipeline.stages import STAGES, stage_module
-from tests.building import PARAMS, ROOT, Built
+from tests.building import PARAMS, ROOT, Built, lines, record
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,3 +197,31 @@ def test_check_names_a_section_that_no_stage_has(project: Built) -> None:
         stream.write("splitt: {heldout: 0.1}\n")
     with pytest.raises(PairtrailError, match="splitt"):
         check(project, [project.params])
+
+
+def test_a_bare_day_is_refused_as_dvc_cannot_read_it(project: Built) -> None:
+    text = project.params.read_text(encoding="utf-8")
+    project.params.write_text(text.replace("as_of: '2026-01-01'", "as_of: 2026-01-01"), encoding="utf-8")
+    assert "as_of: 2026-01-01" in project.params.read_text(encoding="utf-8")
+    with pytest.raises(PairtrailError, match="validate: as_of: write the day in quotes"):
+        project.source("s", {"x.jsonl": lines(record())}).run("ingest", "validate")
+
+
+@pytest.mark.parametrize("day", ["2026-02-30", "soon", "2026-1-1", "20260101", ""])
+def test_as_of_is_a_day_of_the_calendar(day: str, project: Built) -> None:
+    project.set_params(validate={"as_of": day}).source("s", {"x.jsonl": lines(record())})
+    with pytest.raises(PairtrailError, match="as_of"):
+        project.run("ingest", "validate")
+
+
+@pytest.mark.parametrize("name", ["CC-BY-4.0 AND MIT", "ours", "", "LicenseRef-"])
+def test_an_allowed_licence_is_one_spdx_id(name: str, project: Built) -> None:
+    project.set_params(validate={"licenses": [name]}).source("s", {"x.jsonl": lines(record())})
+    with pytest.raises(PairtrailError, match="is not one SPDX id"):
+        project.run("ingest", "validate")
+
+
+def test_a_purpose_that_a_side_needs_is_a_known_one(project: Built) -> None:
+    project.set_params(split={"train_purpose": "training"}).source("s", {"x.jsonl": lines(record())})
+    with pytest.raises(PairtrailError, match="train_purpose is not a known purpose"):
+        project.run("ingest", "validate", "dedupe", "split")
