@@ -47,6 +47,7 @@ def people_project(root: Path) -> Built:
         },
     )
     project.source("whole", {"x.jsonl": lines(*(record(prompt=f"whole {i}") for i in range(5)))})
+    project.source("unasked", {"x.jsonl": lines(record(prompt="unasked"))}, consent="none")
     project.consents(
         "people.jsonl",
         event(subject=ANN, consent_id="c-ann", jurisdiction="DE"),
@@ -70,7 +71,7 @@ def person(project: Built, place: int, tmp_path: Path) -> Whom:
 
 
 def consent_reasons(project: Built) -> dict[str, int]:
-    return {reason: count for reason, count in project.reasons("validate").items() if "consent" in reason}
+    return {reason: count for reason, count in project.reasons("validate").items() if reason.startswith("consent_")}
 
 
 def test_a_raw_id_becomes_the_annotator_s_pseudonym(built: Built, tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_a_raw_id_as_an_argument_is_refused_and_not_repeated(built: Built) -> No
         whom(built, PEOPLE[0])
     assert PEOPLE[0] not in str(caught.value)
     assert "--person" in str(caught.value)
-    assert "votes, whole" in str(caught.value)
+    assert "unasked, votes, whole" in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"two\nlines\n", b"\xff"])
@@ -99,7 +100,7 @@ def test_status_of_all_and_of_a_source(built: Built) -> None:
         return {(row["standing"], row["status"]): (row["consents"], row["rows"]) for row in rows}
 
     # The record of `votes` as a whole is in the ledger and covers its rows beside the people's.
-    assert told(Whom()) == {("stands", "ConsentGiven"): (4, 12 + 12 + 48 + 5), ("stands", None): (1, 12)}
+    assert told(Whom()) == {("stands", "ConsentGiven"): (5, 12 + 12 + 48 + 5), ("stands", None): (1, 12)}
     assert told(Whom(source="whole")) == {("stands", "ConsentGiven"): (1, 5)}
 
 
@@ -145,21 +146,23 @@ def test_the_report_counts_every_row_once_as_plain_python_does(built: Built) -> 
         for row in built.table(f"{stage}/decisions").filter(pl.col("drop_reason").is_not_null()).to_dicts()
     }
     stated = {
-        ANN: ("eu-gdpr:A6-1-a", "- + DE", "ai-alignment, ai-evaluation", "ConsentGiven"),
-        BOB: ("eu-gdpr:A6-1-a", "- + FR", "ai-alignment", "ConsentGiven"),
-        CYD: ("eu-gdpr:A6-1-a + eu-gdpr:A6-1-b", "-", "ai-alignment, ai-evaluation", "- + ConsentGiven"),
-        EVE: ("- + eu-gdpr:A6-1-a", "-", "-", "ConsentGiven + not in the ledger"),
+        ANN: ("eu-gdpr:A6-1-a", "DE", "ai-alignment, ai-evaluation", "ConsentGiven"),
+        BOB: ("eu-gdpr:A6-1-a", "FR", "ai-alignment", "ConsentGiven"),
+        CYD: ("eu-gdpr:A6-1-a + eu-gdpr:A6-1-b", "-", "ai-alignment, ai-evaluation", "ConsentGiven + no status"),
+        EVE: ("eu-gdpr:A6-1-a", "-", "-", "ConsentGiven + not in the ledger"),
+        "unasked": ("-", "-", "-", "no reference"),
         None: ("eu-gdpr:A6-1-a", "-", "ai-alignment, ai-evaluation", "ConsentGiven"),
     }
     expected: Counter[tuple[str, ...]] = Counter()
     for row in built.comparisons().to_dicts():
-        who = row["annotator"] if row["source"] == "votes" else None
+        who = {"votes": row["annotator"], "unasked": "unasked"}.get(row["source"])
         fate = (sides.get(row["comparison_id"], "-"), dropped.get(row["comparison_id"], "kept"))
         expected[*stated[who], *fate] += 1
     assert told == expected
-    assert found["comparisons"] == expected.total() == 53
-    assert {cell[-1] for cell in told} >= {"kept", "consent_unknown", "purpose_not_covered"}
+    assert found["comparisons"] == expected.total() == 54
+    assert {cell[-1] for cell in told} >= {"kept", "no_consent", "consent_unknown", "purpose_not_covered"}
     assert found["licenses"] == [
+        {"source": "unasked", "license": "CC0-1.0", "rows": 1, "use": "All"},
         {"source": "votes", "license": "CC0-1.0", "rows": 48, "use": "All"},
         {"source": "whole", "license": "CC0-1.0", "rows": 5, "use": "All"},
     ]
@@ -270,11 +273,5 @@ def test_the_report_is_a_markdown_table(built: Built, say: Say, tmp_path: Path) 
     assert code == 0, told
     text = (tmp_path / "consent.md").read_text(encoding="utf-8")
     assert "| basis | jurisdiction | purposes | status | split | outcome | rows |" in text
-    assert (
-        sum(
-            int(line.split("|")[-2])
-            for line in text.split("## Licences")[0].splitlines()
-            if line.endswith(" |") and line.split("|")[-2].strip().isdigit()
-        )
-        == 53
-    )
+    cells = [line.split("|")[-2].strip() for line in text.split("## Licences")[0].splitlines() if line.endswith(" |")]
+    assert sum(int(cell) for cell in cells if cell.isdigit()) == 54

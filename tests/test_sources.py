@@ -199,7 +199,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "a blank statement": ({"attribution": " "}, "`attribution`"),
     "a purpose of two words": (
         {"consent": {**SIDECAR["consent"], "purposes": ["ai-alignment ai-evaluation"]}},
-        "`consent.purposes`: `ai-alignment ai-evaluation` is not a known code; did you mean `ai-evaluation`? (known: ai-al",
+        "`consent.purposes`: `ai-alignment ai-evaluation` is not a known code; did you mean `ai-evaluation`?",
     ),
     "a purpose that is near a known one": (
         {"consent": {**SIDECAR["consent"], "purposes": ["ai-alignement"]}},

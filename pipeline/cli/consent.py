@@ -31,17 +31,17 @@ def consent_status(
     Example: pairtrail consent status arena --person
     """
     from pipeline.lineage.consent.asking import whom
-    from pipeline.lineage.consent.status import status
+    from pipeline.lineage.consent.status import status, told
 
     found = status(project(), whom(project(), named, person=person, person_file=person_file))
     if as_json:
         typer.echo(as_json_text(found))
         return
+    if "history" in found:
+        typer.echo(told(found))
+        return
     typer.echo(f"As of {found['as_of']}")
     print_table(found["consents"]) if found["consents"] else typer.echo("no consent record")
-    if "history" in found:
-        for event in found["history"]:
-            typer.echo(as_json_text(event))
 
 
 @consent_app.command("withdraw")

@@ -124,7 +124,7 @@ def section(kind: type[T], name: str, path: Path) -> T:
         msg = f"{path}: no section `{name}`; it holds {held}"
         raise PairtrailError(msg)
     if unquoted := [key for key, value in params[name].items() if isinstance(value, date)]:
-        msg = f"{path}: {name}: {', '.join(unquoted)}: write the day in quotes, as \"2026-01-31\": DVC reads no bare one"
+        msg = f'{path}: {name}: {", ".join(unquoted)}: write the day in quotes, as "2026-01-31": DVC reads no bare one'
         raise PairtrailError(msg)
     return build(kind, params[name], f"{path}: {name}")
 

@@ -144,7 +144,7 @@ GRADERS: tuple[Story, ...] = (
 WHOLE_SOURCES: Mapping[str, Story] = {
     "helpdesk": Story((contract(legal_basis=["eu-gdpr:A6-1-f"], purposes=[*BOTH, "non-ai-quality"]),)),
     "judge": Story(
-        (contract(legal_basis=["eu-gdpr:A6-1-f"], purposes=["ai-evaluation"], license="Apache-2.0 AND CC-BY-4.0"),),
+        (contract(legal_basis=["eu-gdpr:A6-1-f"], purposes=["ai-evaluation"], license="CC0-1.0"),),
         purposes=_EVALUATION,
     ),
     "legacy": Story(

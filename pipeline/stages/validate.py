@@ -7,7 +7,7 @@ import polars as pl
 
 from pipeline.core.consent.purposes import as_bits, from_bits
 from pipeline.core.consent.standing import REASONS as CONSENT_REASONS
-from pipeline.core.consent.standing import Terms, allowed, date_of, standing
+from pipeline.core.consent.standing import Terms, allowed, date_of, named_by, standing
 from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.licenses import licenses_in
@@ -84,20 +84,18 @@ class Params:
 
 def decide(comparisons: pl.LazyFrame, references: References, params: Params) -> pl.LazyFrame:
     """Mark each comparison with the first rule that it breaks, and with the purposes that all behind it allow."""
+    licenses = comparisons.select(pl.col("license").unique()).collect()["license"].to_list()
+    recorded = references["consents"].select(pl.col("license").drop_nulls().unique()).collect()["license"].to_list()
+    consents = standing(references["consents"], params.terms)
     conflicts = references["event_conflicts"].select("comparison_id", conflict=pl.lit(value=True))
     stated = (
         comparisons.join(conflicts, on="comparison_id", how="left")
         .join(references["statements"].rename({"purposes": "stated"}), on="source", how="left")
-        .join(
-            _consents_of_rows(comparisons, standing(references["consents"], params.terms)),
-            on="comparison_id",
-            how="left",
-        )
+        .join(_consents_of_rows(comparisons, consents, named_by(licenses, recorded)), on="comparison_id", how="left")
         .with_columns(bits=as_bits(pl.col("stated")).fill_null(0) & pl.col("allowed").fill_null(0))
     )
     existing = references["versions"].collect()
     known = {kind: existing.filter(pl.col("kind") == kind)["version"].to_list() for kind in ("policy", "rubric")}
-    licenses = comparisons.select(pl.col("license").unique()).collect()["license"].to_list()
     rules = _content_rules() | _version_rules(known, params) | _consent_rules(allowed(licenses, params.terms.licenses))
     reason = first_drop_reason({name: rules[name] for name in REASONS})
     purposes = pl.col("bits").map_batches(from_bits, return_dtype=pl.List(pl.String)).alias("purposes")
@@ -125,25 +123,33 @@ def _one_license(name: str) -> None:
         raise PairtrailError(msg)
 
 
-def _consents_of_rows(comparisons: pl.LazyFrame, consents: pl.LazyFrame) -> pl.LazyFrame:
+def _consents_of_rows(comparisons: pl.LazyFrame, consents: pl.LazyFrame, licensed: pl.Expr) -> pl.LazyFrame:
     """Say of each row that names somebody what all its consents come to.
 
-    That is the first reason why one of them does not stand, the purposes that all allow (as bits), the roles that are
-    covered, whether one is named by half, and the events that this hangs on.
+    That is the first reason why one of them does not stand, the purposes that all allow (as bits; one that does not
+    stand allows none), the roles that are covered, whether one is named by half, and the events that this hangs on.
     """
     refs = (
-        comparisons.select("comparison_id", "consent_refs").explode("consent_refs").unnest("consent_refs")
+        comparisons.select("comparison_id", "license", "consent_refs").explode("consent_refs").unnest("consent_refs")
         .filter(pl.col("subject").is_not_null() | pl.col("consent_id").is_not_null())
-        .join(consents, on=["consent_id", "subject"], how="left")
+        .join(consents, on=["consent_id", "subject"], how="left", suffix="_recorded")
     )  # fmt: skip
     whole = pl.col("subject").is_not_null() & pl.col("consent_id").is_not_null()
-    unknown = pl.lit("consent_unknown", pl.Enum(list(CONSENT_REASONS)))
-    return refs.group_by("comparison_id").agg(
-        refused=pl.when(pl.col("event").is_null()).then(unknown).otherwise("refused").min(),
-        allowed=pl.col("purposes").fill_null(0).bitwise_and(),
-        covered=pl.col("role").filter(whole),
-        halved=(~whole).any(),
-        consent_events=pl.col("event").drop_nulls().unique().sort(),
+    reasons = pl.Enum(list(CONSENT_REASONS))
+    refused = (
+        pl.when(pl.col("event").is_null()).then(pl.lit("consent_unknown", reasons))
+        .when(~licensed).then(pl.lit("license_not_allowed", reasons)).otherwise("refused")
+    )  # fmt: skip
+    return (
+        refs.with_columns(refused=refused)
+        .group_by("comparison_id")
+        .agg(
+            pl.col("refused").min(),
+            allowed=pl.when(pl.col("refused").is_null()).then("purposes").fill_null(0).bitwise_and(),
+            covered=pl.col("role").filter(whole),
+            halved=(~whole).any(),
+            consent_events=pl.col("event").drop_nulls().unique().sort(),
+        )
     )
 
 

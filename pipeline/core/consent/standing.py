@@ -11,7 +11,8 @@ from pipeline.core.licenses import licenses_in
 from schemas.vocabulary import CONSENT_BASES, SPECIAL_BASES
 
 REASONS = {
-    "license_not_allowed": "params.yaml does not allow the licence of the source, or of a consent record",
+    "license_not_allowed": "params.yaml does not allow a licence of the source or of a consent record, or the record "
+    "names one that the source does not",
     "consent_unknown": "a consent record is not in the ledger, or nobody knows how it stands",
     "consent_not_given": "consent was asked for and not given: requested, deferred or refused",
     "consent_invalidated": "consent was found to be invalid",
@@ -57,7 +58,7 @@ def date_of(day: str) -> date:
 def standing(consents: pl.LazyFrame, terms: Terms) -> pl.LazyFrame:
     """Give each consent the first reason why it does not stand (`refused`, null where it does).
 
-    Beside `consent_id` and `subject` there are its purposes as bits (none where it states none) and its `event`.
+    Beside `consent_id` and `subject` there are its purposes as bits (none where it states none), `event` and `license`.
     """
     licenses = consents.select(pl.col("license").drop_nulls().unique()).collect()["license"].to_list()
     rules = {reason: _rules(terms, licenses)[reason] for reason in REASONS}
@@ -66,7 +67,11 @@ def standing(consents: pl.LazyFrame, terms: Terms) -> pl.LazyFrame:
         pl.lit(None, pl.String),
     )
     return consents.select(
-        *KEY, refused.cast(pl.Enum(list(REASONS))).alias("refused"), as_bits(pl.col("purposes")).fill_null(0), "event"
+        *KEY,
+        refused.cast(pl.Enum(list(REASONS))).alias("refused"),
+        as_bits(pl.col("purposes")).fill_null(0),
+        "event",
+        "license",
     )
 
 
@@ -94,6 +99,17 @@ def allowed(expressions: list[str], licenses: tuple[str, ...]) -> pl.Expr:
     """Say of the column `license` whether every licence that it names is allowed; null where it is null."""
     fits = {one: set(licenses_in(one)) <= set(licenses) for one in expressions}
     return pl.col("license").replace_strict(fits, default=None, return_dtype=pl.Boolean)
+
+
+def named_by(licenses: list[str], recorded: list[str]) -> pl.Expr:
+    """Say whether `license`, a row's, names every licence of `license_recorded`, its consent record's; null where none.
+
+    Or a dataset would go out under less than what its publisher asks for.
+    """
+    pairs = [(row, record) for row in licenses for record in recorded]
+    names = {"\n".join(pair): set(licenses_in(pair[1])) <= set(licenses_in(pair[0])) for pair in pairs}
+    both = pl.concat_str("license", "license_recorded", separator="\n")
+    return both.replace_strict(names, default=None, return_dtype=pl.Boolean)
 
 
 def _outside(jurisdictions: tuple[str, ...] | None) -> pl.Expr:

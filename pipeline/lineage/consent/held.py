@@ -31,10 +31,10 @@ def judged(project: Project, terms: Terms) -> pl.DataFrame:
 
 
 def references(project: Project) -> Iterator[pl.DataFrame]:
-    """Yield (comparison_id, source, role, subject, consent_id) of all ingested rows, those that name nobody once."""
+    """Yield comparison_id, source, role, subject, consent_id of all ingested rows; one that names nobody comes once."""
     scan = scan_comparisons(project).select("comparison_id", "source", "consent_refs")
     for part in batches(scan):
-        yield part.explode("consent_refs").unnest("consent_refs")
+        yield part.explode("consent_refs", empty_as_null=True).unnest("consent_refs")
 
 
 def rows_by_consent(project: Project) -> pl.DataFrame:

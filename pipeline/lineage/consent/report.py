@@ -16,7 +16,7 @@ from pipeline.lineage.consent.held import references, terms_of
 BY = ("basis", "jurisdiction", "purposes", "status", "split", "outcome")
 _STAGES = ("validate", "dedupe", "split")
 _NONE = "-"
-_UNKNOWN = "not in the ledger"
+_UNKNOWN, _UNNAMED, _NO_STATUS = "not in the ledger", "no reference", "no status"
 _TOGETHER = " + "
 
 
@@ -66,22 +66,26 @@ def _stated(known: pl.DataFrame) -> pl.DataFrame:
     basis = pl.col("legal_basis").list.sort().list.join(_TOGETHER)
     return known.select(
         *KEY,
+        "jurisdiction",
         basis=pl.when(basis.str.len_chars() > 0).then(basis).otherwise(pl.lit("Consent")),
-        jurisdiction=pl.col("jurisdiction").fill_null(_NONE),
-        status=pl.col("status").fill_null(_NONE),
+        status=pl.col("status").fill_null(_NO_STATUS),
     )
 
 
 def _counted(refs: pl.DataFrame, known: pl.DataFrame, fates: pl.DataFrame) -> pl.DataFrame:
     """Count the rows of a batch by what all consents behind each state."""
     named = pl.col("subject").is_not_null() & pl.col("consent_id").is_not_null()
-    missing = pl.when(named).then(pl.lit(_UNKNOWN)).otherwise(pl.lit("no reference"))
-    stated = refs.join(known, on=KEY, how="left").with_columns(
-        pl.col("status").fill_null(missing), pl.col("basis", "jurisdiction").fill_null(_NONE)
-    )
-    together = [pl.col(name).unique().sort().str.join(_TOGETHER) for name in ("basis", "jurisdiction", "status")]
-    rows = stated.group_by("comparison_id").agg(together).join(fates, on="comparison_id", how="left")
+    missing = pl.when(named).then(pl.lit(_UNKNOWN)).otherwise(pl.lit(_UNNAMED))
+    stated = refs.join(known, on=KEY, how="left").with_columns(pl.col("status").fill_null(missing))
+    rows = stated.group_by("comparison_id").agg(_together(name) for name in ("basis", "jurisdiction", "status"))
+    rows = rows.join(fates, on="comparison_id", how="left")
     return rows.group_by(BY).agg(rows=pl.len())
+
+
+def _together(name: str) -> pl.Expr:
+    """Join what the consents of a row state, each thing once; `-` where none states any."""
+    stated = pl.col(name).drop_nulls().unique().sort()
+    return pl.when(stated.len() > 0).then(stated.str.join(_TOGETHER)).otherwise(pl.lit(_NONE)).alias(name)
 
 
 def as_markdown(found: dict[str, Any]) -> str:

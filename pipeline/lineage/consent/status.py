@@ -1,7 +1,7 @@
 """Status: how consents stand, in all, of one source, or of one person with their history; and which end soon."""
 
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import polars as pl
@@ -15,16 +15,8 @@ from pipeline.lineage.consent.asking import Whom
 from pipeline.lineage.consent.held import judged, rows_by_consent, terms_of
 
 _DAYS = re.compile(r"([1-9]\d{0,4})d")
-_SHOWN = (
-    "consent_id",
-    "subject",
-    "status",
-    "legal_basis",
-    "purposes",
-    "jurisdiction",
-    "valid_until",
-    "retention_until",
-)
+_SHOWN = ("legal_basis", "purposes", "jurisdiction", "license", "special_category", "valid_until", "retention_until")
+_HEAD = ("consent_id", "subject", "status_time", "event")
 
 
 def status(project: Project, asked: Whom) -> dict[str, Any]:
@@ -52,19 +44,40 @@ def _of_person(project: Project, terms: Terms, known: pl.DataFrame, subject: str
     if known.is_empty() and subject not in rows_by_consent(project)["subject"].to_list():
         msg = "neither the ledger nor a row of the last build names this subject; is the source the right one?"
         raise PairtrailError(msg)
-    shown = known.select(*_SHOWN, "standing", "rows", "contradictions")
-    return {
-        "as_of": str(terms.as_of),
-        "subject": subject,
-        "consents": shown.to_dicts(),
-        "history": history(project, subject),
-    }
+    shown = known.select("consent_id", "standing", "status", *_SHOWN, "rows", "contradictions").to_dicts()
+    consents = [{name: _written(value) for name, value in row.items()} for row in shown]
+    return {"as_of": str(terms.as_of), "subject": subject, "consents": consents, "history": history(project, subject)}
 
 
 def history(project: Project, subject: str) -> list[dict[str, Any]]:
     """Return all events of a subject, in order, each with what it states and no more."""
     events = read_events(project.ledger).filter(subject=subject).sort("status_time", "consent_id", "event").to_dicts()
-    return [{name: value for name, value in event.items() if value is not None} for event in events]
+    return [{name: _written(value) for name, value in event.items() if value is not None} for event in events]
+
+
+def _written(value: Any) -> Any:  # noqa: ANN401
+    """Write a time as the ledger does: the end of a day as the day."""
+    if not isinstance(value, datetime):
+        return value
+    return f"{value:%Y-%m-%d}" if value.time() == time.max else f"{value:%Y-%m-%dT%H:%M:%S}Z"
+
+
+def told(found: dict[str, Any]) -> str:
+    """Tell of one person's consents and what was ever stated of them, in lines."""
+    lines = [f"subject {found['subject']}, as of {found['as_of']}"]
+    for row in found["consents"]:
+        lines += [f"consent {row['consent_id']}: {row['standing']}, named by {row['rows']:,} rows"]
+        lines += [f"  {name:16} {_brief(row[name])}" for name in ("status", *_SHOWN, "contradictions") if row[name]]
+    lines += ["no consent record"] if not found["consents"] else []
+    lines += [f"history: {len(found['history']):,} events"]
+    for event in found["history"]:
+        rest = ", ".join(f"{name} {_brief(value)}" for name, value in event.items() if name not in _HEAD)
+        lines.append(f"  {event['status_time']}  {event['consent_id']}  {rest}")
+    return "\n".join(lines)
+
+
+def _brief(value: Any) -> str:  # noqa: ANN401
+    return " + ".join(value) if isinstance(value, list) else str(value)
 
 
 def expiring(project: Project, within: str, begin: str | None) -> dict[str, Any]:
@@ -82,7 +95,8 @@ def expiring(project: Project, within: str, begin: str | None) -> dict[str, Any]
     found = ending.join(_rows(project), on=KEY, how="left").with_columns(pl.col("rows").fill_null(0).cast(pl.Int64))
     limit = pl.min_horizontal("valid_until", "retention_until").alias("ends")
     shown = found.select(limit, "standing", "consent_id", "subject", "rows").sort("ends", "consent_id", "subject")
-    return {"from": str(first), "to": str(last), "consents": shown.to_dicts()}
+    rows = [{**row, "ends": _written(row["ends"])} for row in shown.to_dicts()]
+    return {"from": str(first), "to": str(last), "consents": rows}
 
 
 def _days(within: str) -> timedelta:
