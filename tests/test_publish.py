@@ -21,7 +21,8 @@ from pipeline.core.publishing.folding import KEY, THIN, deciding, fold, oriented
 from pipeline.stages import STAGES
 from schemas.columns import dtypes
 from schemas.comparisons import COMPARISONS
-from tests.building import SIDECAR, Built, lines, record
+from schemas.vocabulary import SIDES
+from tests.building import SIDECAR, Built, event, lines, record
 
 A, B = sorted([digest_text("response", "x"), digest_text("response", "y")])
 LICENSES = ["CC0-1.0", "MIT", "CC-BY-4.0"]
@@ -293,3 +294,20 @@ def test_files_are_sorted_by_key_without_nulls_or_large_types(project: Built) ->
         assert column is None or column.compression == "ZSTD"
         texts = [name for name in ("prompt", "chosen", "rejected") if name in rows.columns]
         assert not any(rows.select(texts).null_count().rows()[0]) if texts else True
+
+
+def test_an_expression_is_as_strict_as_the_strictest_licence_that_it_names(project: Built) -> None:
+    both = "CC0-1.0 AND CC-BY-4.0"
+    project.source("free", {"x.jsonl": lines(record())}, license="CC0-1.0")
+    project.source("both", {"x.jsonl": lines(record(annotator="bob"))}, license=both).run()
+    rows = pl.concat(project.table(f"publish/{side}/pairs") for side in SIDES)
+    assert rows["license"].to_list() == [both]
+
+
+def test_a_licence_that_only_the_consent_record_names_is_not_passed_on_in_silence(project: Built) -> None:
+    """Published under less than its publisher asks for, or dropped: it is dropped, until the sidecar names it."""
+    whole = event(license="CC-BY-4.0")
+    project.source("s", {"x.jsonl": lines(record())}, license="CC0-1.0").consents("s.jsonl", whole)
+    assert project.run("ingest", "validate").reasons("validate") == {"license_not_allowed": 1}
+    project.source("s", {"x.jsonl": lines(record())}, license="CC0-1.0 AND CC-BY-4.0").consents("s.jsonl", whole)
+    assert project.run("ingest", "validate").reasons("validate") == {}
