@@ -63,10 +63,17 @@ def _files(manifest: Mapping[str, Any]) -> list[str]:
 
 def _sources(manifest: Mapping[str, Any]) -> list[str]:
     rows = [
-        [name, facts["license"], facts["basis"] or "none", ", ".join(facts["purposes"]) or "none", facts["attribution"]]
+        [
+            name,
+            facts["license"],
+            facts["license_use"],
+            facts["basis"] or "none",
+            ", ".join(facts["purposes"]) or "none",
+            facts["attribution"],
+        ]
         for name, facts in manifest["sources"].items()
     ]
-    return ["## Sources\n", *_table(["source", "licence", "basis", "purposes", "credit"], rows), ""]
+    return ["## Sources\n", *_table(["source", "licence", "use", "basis", "purposes", "credit"], rows), ""]
 
 
 def _coverage(manifest: Mapping[str, Any]) -> list[str]:

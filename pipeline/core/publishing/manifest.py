@@ -11,6 +11,7 @@ from pyarrow import parquet
 from pipeline.core.digests import NORMALISATION
 from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import read_account
+from pipeline.core.licenses import use_class
 from pipeline.core.params import read_yaml
 from pipeline.core.project import Project
 from pipeline.core.publishing.content import file_digest
@@ -80,6 +81,7 @@ def _source(source: Source, delivered: Mapping[str, str]) -> dict[str, Any]:
     consent = sidecar.consent
     return {
         "license": sidecar.license,
+        "license_use": use_class(sidecar.license),
         "attribution": sidecar.attribution,
         "synthetic": sidecar.synthetic,
         **{name: getattr(sidecar, name) for name in KEYS},
