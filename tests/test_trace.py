@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.core.errors import PairtrailError
 from pipeline.lineage.trace import told, trace
-from tests.building import SIDECAR, Built, build, lines, record
+from tests.building import SIDECAR, Built, build, event, lines, record
 
 MARKER = "what only --reveal may show"
 FIELDS = {**SIDECAR["fields"], "created_at": "at", "rationale": "why"}
@@ -279,3 +279,15 @@ def test_nothing_is_written_by_looking(built: Built) -> None:
     before = files()
     at(built, "gave")
     assert files() == before
+
+
+def test_the_consents_that_a_row_stands_on_are_told(project: Built) -> None:
+    project.source("s", {"x.jsonl": lines(record())}).run()
+    [story] = trace(project, "s/x.jsonl:1")["comparisons"]
+    [consent] = story["consents"]
+    assert (consent["consent_id"], consent["status"], consent["found"]) == ("whole", "ConsentGiven", True)
+    assert "  consent  whole: ConsentGiven since 2025-01-01 (eu-gdpr:A6-1-a), event " in told(
+        trace(project, "s/x.jsonl:1")
+    )
+    project.consents("s.jsonl", event(notice_version="2"))
+    assert "is not in the ledger; it was there when validate ran" in told(trace(project, "s/x.jsonl:1"))

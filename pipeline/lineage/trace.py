@@ -27,6 +27,7 @@ _FACTS = (
 _NOTHING = pl.DataFrame(schema=dict.fromkeys(_KINDS, pl.String))
 _TEXTS = ("prompt", "response_a", "response_b", "rationale")
 _STAGES = ("validate", "dedupe", "split")
+_TOLD_APART = ("drop_reason", "consent_events")
 
 
 def trace(project: Project, wanted: str, *, reveal: bool = False) -> dict[str, Any]:
@@ -110,6 +111,7 @@ def _stories(project: Project, comparisons: pl.DataFrame, *, reveal: bool) -> li
     occurrences = _grouped(scan_occurrences(project).filter(told).drop("event"))
     decisions = {stage: _decided(project, stage, told) for stage in _STAGES}
     published = _published(project, told & pairs)
+    consents = _consents(project, decisions["validate"])
     shown = [*_FACTS, *(_TEXTS if reveal else ())]
     return [
         {
@@ -120,6 +122,7 @@ def _stories(project: Project, comparisons: pl.DataFrame, *, reveal: bool) -> li
                 for stage, found in decisions.items()
                 if row["comparison_id"] in found
             },
+            "consents": consents.get(row["comparison_id"], []),
             "published": None if published is None else published.get(row["comparison_id"], []),
         }
         for row in comparisons.sort("comparison_id").iter_rows(named=True)
@@ -129,6 +132,20 @@ def _stories(project: Project, comparisons: pl.DataFrame, *, reveal: bool) -> li
 def _decided(project: Project, stage: str, told: pl.Expr) -> dict[str, list[dict[str, Any]]]:
     path = project.decisions(stage)
     return _grouped(_scan(path).filter(told)) if path.exists() else {}
+
+
+def _consents(project: Project, decided: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Find the ledger's events that validate relied on, by comparison; `found` is false where the ledger lost one."""
+    relied = {row: decision["consent_events"] for row, (decision,) in decided.items()}
+    if not any(relied.values()):
+        return {}
+    from pipeline.core.consent.events import read_events  # with pandera, which takes longer than all the rest
+
+    shown = ("event", "consent_id", "status", "status_time", "legal_basis")
+    events = {event["event"]: event for event in read_events(project.ledger).select(shown).to_dicts()}
+    return {
+        row: [events.get(one, {"event": one}) | {"found": one in events} for one in ids] for row, ids in relied.items()
+    }
 
 
 def _published(project: Project, told: pl.Expr) -> dict[str, list[dict[str, Any]]] | None:
@@ -180,10 +197,11 @@ def _told_comparison(comparison: dict[str, Any]) -> list[str]:
         )
     for stage, decision in comparison["decisions"].items():
         rest = ", ".join(
-            f"{name} {_brief(value)}" for name, value in decision.items() if name != "drop_reason" and value
+            f"{name} {_brief(value)}" for name, value in decision.items() if value and name not in _TOLD_APART
         )
         fate = f"dropped: {decision['drop_reason']}" if decision["drop_reason"] else "kept"
         lines.append(f"  {stage:8} {fate}{f'; {rest}' if rest else ''}")
+    lines += [f"  consent  {_told_consent(event)}" for event in comparison["consents"]]
     for place in comparison["published"] or ():
         fold = "folded" if place["folded"] else "not folded: human_judged"
         lines.append(f"  publish  {place['side']}/{place['table']}.parquet, pair {place['pair_id']} ({fold})")
@@ -195,6 +213,14 @@ def _told_comparison(comparison: dict[str, Any]) -> list[str]:
         if name in comparison and comparison[name] is not None
     ]
     return lines
+
+
+def _told_consent(event: dict[str, Any]) -> str:
+    if not event["found"]:
+        return f"event {event['event']} is not in the ledger; it was there when validate ran"
+    basis = f" ({' + '.join(event['legal_basis'])})" if event["legal_basis"] else ""
+    since = f"{event['status_time']:%Y-%m-%d}"
+    return f"{event['consent_id']}: {event['status'] or 'no status'} since {since}{basis}, event {event['event']}"
 
 
 def _brief(value: Any) -> str:  # noqa: ANN401
