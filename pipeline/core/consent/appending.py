@@ -20,7 +20,9 @@ def refuse_rewritten(project: Project) -> None:
     if faults := list(rewritten(project)):
         told = [f"  {fault}" for fault in faults]
         advice = "A ledger is only added to: take the file back (`dvc checkout`, `git checkout`) and append to it."
-        raise PairtrailError("\n".join(["the consent ledger is not what the last build read, and more:", *told, advice]))
+        raise PairtrailError(
+            "\n".join(["the consent ledger is not what the last build read, and more:", *told, advice])
+        )
 
 
 def rewritten(project: Project) -> Iterator[str]:

@@ -98,5 +98,3 @@ def _outside(jurisdictions: tuple[str, ...] | None) -> pl.Expr:
     stated = pl.col("jurisdiction")
     country = stated.str.split("-").list.first()
     return ~(stated.is_in(list(jurisdictions)) | country.is_in(list(jurisdictions))).fill_null(value=False)
-
-
