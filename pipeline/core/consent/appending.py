@@ -1,4 +1,8 @@
-"""The ledger is only added to: what the last build read of each file must still be how the file begins."""
+"""The ledger is only added to: what the last build read of each file must still be how the file begins.
+
+A stage whose outputs all are cached is not run where DVC remembers its inputs: of an old ledger it would take the old
+decisions. So in dvc.yaml an output of validate persists, which keeps DVC from remembering.
+"""
 
 from collections.abc import Iterator
 from hashlib import md5
@@ -12,6 +16,7 @@ from pipeline.core.project import Project
 
 _LOCK = "dvc.lock"
 _READER = "validate"
+_LAST = "publish"
 _PIECE = 2**20
 
 
@@ -29,16 +34,14 @@ def rewritten(project: Project) -> Iterator[str]:
     """Yield the ledger files that do not begin with what the last build read of them.
 
     dvc.lock keeps size and MD5 of each file that a stage read, so no copy of the old ledger is needed. After
-    `pairtrail keys rotate` every subject is another one, and the size alone is compared.
+    `pairtrail keys rotate` every subject is another one, and the size alone is compared until the next build is done.
     """
-    path = project.root / _LOCK
-    if not path.exists():
-        return
-    stage = (read_yaml(path) or {}).get("stages", {})
-    rekeyed = _fingerprint_read(stage.get("ingest", {})) != _fingerprint(project)
+    lock = project.root / _LOCK
+    stages = (read_yaml(lock) or {}).get("stages", {}) if lock.exists() else {}
+    rekeyed = _is_rekeyed(stages, project)
     files = {file.relative_to(project.root).as_posix(): file for file in ledger_files(project.ledger)}
     folder = (project.ledger / "consent").relative_to(project.root).as_posix()
-    for dep in stage.get(_READER, {}).get("deps", []):
+    for dep in stages.get(_READER, {}).get("deps", []):
         name = dep["path"]
         if not name.startswith(f"{folder}/"):
             continue
@@ -50,12 +53,14 @@ def rewritten(project: Project) -> Iterator[str]:
             yield f"{name}: its first {dep['size']:,} bytes were changed"
 
 
-def _fingerprint(project: Project) -> Any:  # noqa: ANN401
-    return (read_yaml(project.params).get("ingest") or {}).get("key_fingerprint")
+def _is_rekeyed(stages: dict[str, Any], project: Project) -> bool:
+    """Say whether params.yaml names another key than the last whole build used.
 
-
-def _fingerprint_read(stage: dict[str, Any]) -> Any:  # noqa: ANN401
-    return stage.get("params", {}).get("params.yaml", {}).get("ingest", {}).get("key_fingerprint")
+    The lock's own word on the last stage tells: DVC writes that on ingest anew before validate begins.
+    """
+    params = stages.get(_LAST, {}).get("params", {}).get("params.yaml", {})
+    used = params.get("ingest.key_fingerprint")
+    return used is not None and used != (read_yaml(project.params).get("ingest") or {}).get("key_fingerprint")
 
 
 def _md5_of_beginning(path: Path, size: int) -> str:

@@ -1,74 +1,53 @@
 """The ledger's events: lines of JSON in data/ledger/consent, each held against the codes before any is believed."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from io import BytesIO
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-from pydantic import TypeAdapter, ValidationError
 
-from pipeline.core.consent.rules import RULES, TIMES, as_instant, is_license, time_needed
+from pipeline.core.consent.lines import KEY_TWICE, KEYS, MOST_BYTES, TEXTS, looked_at, plainly_events, repeating
+from pipeline.core.consent.rules import RULES, broken, read_times
 from pipeline.core.digests import digest, framed
 from pipeline.core.errors import PairtrailError
-from pipeline.core.params import STRICT, build
-from pipeline.core.raw.bytestream import open_stream
-from pipeline.core.raw.decoding import json_decoder
-from pipeline.core.raw.rawfiles import uncollected
-from pipeline.core.raw.splitting import Slice, json_lines
+from pipeline.core.raw.bytestream import is_compressed
 from schemas.columns import dtypes
 from schemas.consents import EVENTS
 
-Where = Callable[[int], str]
+Piece = tuple[int, list[bytes]]
+Fault = tuple[int, str]
 
-LINES = 50_000
-_LINE_BYTES = 64 * 2**10
-_DEPTH = 4
+_PIECE = 8 * 2**20
 _MOST_TOLD = 20
-# No further line is looked at once so many are malformed.
+# No further line is looked at once so many faults are found.
 MOST_FOUND = 1_000
-# A member's name, where no backslash stands in the line: what ends a string and has a colon behind it.
-_MEMBER = r'"\s*:'
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One line of the ledger, as it is written; what each key means: schemas/consents.py."""
-
-    __pydantic_config__ = STRICT
-    consent_id: str
-    subject: str
-    status_time: str
-    status: str | None = None
-    purposes: list[str] | None = None
-    legal_basis: list[str] | None = None
-    jurisdiction: str | None = None
-    valid_until: str | None = None
-    retention_until: str | None = None
-    special_category: bool | None = None
-    license: str | None = None
-    conforms_to: str | None = None
-    withdrawal_method: str | None = None
-    notice_uri: str | None = None
-    notice_version: str | None = None
-    language: str | None = None
-    evidence_sha256: str | None = None
-    collection_method: str | None = None
-    controller: str | None = None
-    recipients: list[str] | None = None
-
-
-_AS_WRITTEN = {name: pl.String if name in TIMES else dtype for name, dtype in dtypes(EVENTS).items()}
-_SEVERAL = [name for name, dtype in _AS_WRITTEN.items() if dtype == pl.List(pl.String)]
-_SHAPE = TypeAdapter(list[Event])
-_decode = json_decoder(_DEPTH)
+_LISTS = [name for name, dtype in KEYS.items() if dtype == TEXTS]
+_NONE = pl.DataFrame(schema={**dtypes(EVENTS), "event": pl.String})
+_ORDER = ["consent_id", "subject", "status_time", "event"]
 
 
 def ledger_files(ledger: Path) -> list[Path]:
-    """Return the files of the consent ledger, sorted by name."""
-    return sorted((ledger / "consent").glob("*.jsonl"))
+    """Return the files of the consent ledger, sorted by name.
+
+    A file that is not read might hold a withdrawal: one of another name is refused, and one that was never pulled.
+    """
+    found = sorted(path for path in (ledger / "consent").glob("*") if not path.name.startswith("."))
+    files = [path for path in found if path.suffix == ".jsonl"]
+    faults = [
+        f"{path.name}: not pulled; run `dvc pull`"
+        for path in found
+        if path.suffix == ".dvc" and path.with_suffix("") not in files
+    ]
+    faults += [
+        f"{path.name}: not a file of events; call it NAME.jsonl, or put it elsewhere"
+        for path in found
+        if path.suffix not in {".jsonl", ".dvc"}
+    ]
+    if faults:
+        raise PairtrailError("\n".join(["the consent ledger cannot be read whole:", *(f"  {one}" for one in faults)]))
+    return files
 
 
 def read_events(ledger: Path) -> pl.DataFrame:
@@ -77,122 +56,112 @@ def read_events(ledger: Path) -> pl.DataFrame:
     Raises PairtrailError that names file, line and key of what is malformed; then nothing of the ledger is used.
     """
     faults: list[str] = []
-    read = [_empty()]
+    read = [_NONE]
     for path in ledger_files(ledger):
-        for frame, found in _read_file(path):
-            faults += found
-            read.append(frame)
+        for events, found in _read_file(path):
+            faults += [f"{path.name}: line {line}: {told}" for line, told in found]
+            read.append(events)
             if len(faults) >= MOST_FOUND:
-                refuse("the consent ledger", faults)
-    refuse("the consent ledger", faults)
-    return pl.concat(read).unique("event").sort("consent_id", "subject", "status_time", "event")
+                raise malformed("the consent ledger", faults)
+    if faults:
+        raise malformed("the consent ledger", faults)
+    events = pl.concat(read).sort(_ORDER)
+    return events.filter(pl.col("event").ne_missing(pl.col("event").shift()))
 
 
-def refuse(what: str, faults: list[str]) -> None:
-    """Raise PairtrailError with the first faults of `what`, and how many there are, unless there are none."""
-    if not faults:
-        return
+def malformed(what: str, faults: list[str]) -> PairtrailError:
+    """Return the error that tells the first of some faults, and how many there are."""
     count = f"{len(faults):,}" if len(faults) < MOST_FOUND else f"{MOST_FOUND:,} or more"
     more = [f"  and {len(faults) - _MOST_TOLD:,} more"] if len(faults) > _MOST_TOLD else []
-    head = f"{what} has {count} faults; nothing of it was used:"
-    raise PairtrailError("\n".join([head, *(f"  {fault}" for fault in faults[:_MOST_TOLD]), *more]))
+    head = f"{what} is malformed, so nothing of it was used; faults: {count}"
+    return PairtrailError("\n".join([head, *(f"  {fault}" for fault in faults[:_MOST_TOLD]), *more]))
 
 
-def _empty() -> pl.DataFrame:
-    return pl.DataFrame(schema={**dtypes(EVENTS), "event": pl.String})
-
-
-def _read_file(path: Path) -> Iterator[tuple[pl.DataFrame, list[str]]]:
-    """Yield the events of a file, some lines at a time, with the faults found among them."""
+def _read_file(path: Path) -> Iterator[tuple[pl.DataFrame, list[Fault]]]:
+    """Yield the events of a file, some lines at a time, with what is wrong with the others."""
+    events = 0
     try:
-        with path.open("rb", buffering=0) as file:
-            slices = json_lines(open_stream(file), _LINE_BYTES)
-            while lines := list(islice(slices, LINES)):
-                yield read_lines(lines, lambda row: f"{path.name}: line {row}")
+        with path.open("rb") as file:
+            if is_compressed(file.peek(4)):
+                yield _NONE, [(1, "compressed; a ledger is plain text, so that lines can be added to it")]
+                return
+            for found, faults in _read_pieces(_pieces(file)):
+                events += found.height + len(faults)
+                yield found, faults
     except OSError as error:
-        msg = f"{path}: cannot be read ({error.strerror}); check that it is there, whole, and may be read"
+        msg = f"{path.name}: cannot be read ({error.strerror}); check that it is there, whole, and may be read"
         raise PairtrailError(msg) from error
+    if not events:
+        yield _NONE, [(1, "the file holds no event; remove it, or take it back if it held some")]
 
 
-def read_lines(lines: list[Slice], where: Where) -> tuple[pl.DataFrame, list[str]]:
-    """Read lines by column, with their digests; where any has a fault, the faults count and the events do not.
-
-    A line that is not plainly sound is looked at by itself, as columns forgive too much. `where` names a line in its
-    faults, by its number.
-    """
-    raws = [raw for _, raw, _ in lines]
-    if any(reason for *_, reason in lines) or not _are_events(raws):
-        return _empty(), list(islice((fault for line in lines for fault in _faults_of_line(line, where)), MOST_FOUND))
-    written = pl.read_ndjson(BytesIO(b"\n".join(raws)), schema=_AS_WRITTEN)
-    doubtful = _doubtful(pl.Series(raws, dtype=pl.Binary).cast(pl.String), written)
-    faults = list(islice((fault for place in doubtful for fault in _faults_of_line(lines[place], where)), MOST_FOUND))
-    return _typed(written, [row for row, *_ in lines], where, faults)
+def _pieces(file: BufferedReader) -> Iterator[Piece]:
+    """Yield lines, some megabytes at a time, with the number of the first; reading ends at one that has no end."""
+    first, rest = 1, b""
+    while (block := file.read(_PIECE)) and len(rest) <= MOST_BYTES:
+        *lines, rest = (rest + block).split(b"\n")
+        yield first, lines
+        first += len(lines)
+    yield first, [rest]
 
 
-def _are_events(raws: list[bytes]) -> bool:
+def _read_pieces(pieces: Iterator[Piece]) -> Iterator[tuple[pl.DataFrame, list[Fault]]]:
+    """Read as many pieces at once as there are threads; each part of the work by itself keeps one thread busy."""
+    at_once = pl.thread_pool_size()
+    with ThreadPoolExecutor(at_once) as threads:
+        while group := list(islice(pieces, at_once)):
+            yield from threads.map(read_lines, group)
+
+
+def read_lines(piece: Piece) -> tuple[pl.DataFrame, list[Fault]]:
+    """Read the lines that are plainly events by column, once each other one is found to be an event, or to be wrong."""
+    first, lines = piece
+    texts = _texts(lines)
+    doubtful = (~plainly_events(texts)).arg_true().to_list()
+    found: list[str | None] = []
+    faults: list[Fault] = []
+    for place in doubtful:
+        event, told = looked_at(lines[place])
+        found.append(event)
+        faults += [(first + place, one) for one in told]
+        if len(faults) >= MOST_FOUND:
+            return _NONE, faults
+    texts = texts.scatter(doubtful, found)
+    places = texts.is_not_null().arg_true()
+    events, broken = _read_columns(texts.drop_nulls())
+    return events, sorted(faults + [(first + places[row], told) for row, told in broken])
+
+
+def _texts(lines: list[bytes]) -> pl.Series:
+    r"""Decode lines; what is not UTF-8 becomes `\x`, which stands in no event."""
     try:
-        with uncollected():
-            return len(_SHAPE.validate_json(b"[" + b",".join(raws) + b"]")) == len(raws)
-    except ValidationError:
-        return False
+        return pl.Series("line", lines, dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return pl.Series("line", [line.decode(errors="backslashreplace") for line in lines])
 
 
-def _doubtful(texts: pl.Series, written: pl.DataFrame) -> list[int]:
-    """Find the lines in which a key may stand twice, or an escape may hide something."""
-    stated = written.select(pl.sum_horizontal(pl.all().is_not_null())).to_series()
-    unequal = texts.str.count_matches(_MEMBER) != stated
-    return (unequal | texts.str.contains("\\", literal=True)).arg_true().to_list()
-
-
-def _faults_of_line(line: Slice, where: Where) -> list[str]:
-    row, raw, reason = line
-    here = where(row)
-    value, undecoded = (None, reason) if reason else _decode(raw)
-    if value is None:
-        return [f"{here}: {undecoded}"]
-    try:
-        build(Event, value, here)
-    except PairtrailError as error:
-        return [" ".join(str(error).split("\n  "))]
-    return []
-
-
-def _typed(written: pl.DataFrame, rows: list[int], where: Where, faults: list[str]) -> tuple[pl.DataFrame, list[str]]:
-    """Read times, and hold every value against its rule."""
-    typed = written.with_columns(as_instant(column) for column in TIMES)
-    for column in TIMES:
-        unread = (written[column].is_not_null() & typed[column].is_null()).arg_true()
-        faults += [f"{where(rows[place])}: {time_needed(column)}" for place in unread]
-    broken = written.select(rule.broken(column, several=column in _SEVERAL) for column, rule in RULES.items())
-    for column in broken.columns:
-        faults += [
-            f"{where(rows[place])}: {RULES[column].told(column, _first(written, column, place))}"
-            for place in broken[column].arg_true()
-        ]
-    unlicensed = [one for one in written["license"].unique().drop_nulls() if not is_license(one)]
-    faults += [
-        f"{where(rows[place])}: `license`: an SPDX expression is needed; LicenseRef-NAME where SPDX lists none"
-        for place in written["license"].is_in(unlicensed).arg_true()
-    ]
-    return typed.with_columns(event=_event_digest()), faults
-
-
-def _first(written: pl.DataFrame, column: str, place: int) -> str:
-    """Return the value that breaks a rule, for the nearest known one to be found."""
-    value: Any = written[column][place]
-    if isinstance(value, str):
-        return value
-    codes = RULES[column].codes or ()
-    return next((one for one in value if one not in codes), None) or ""
+def _read_columns(lines: pl.Series) -> tuple[pl.DataFrame, list[Fault]]:
+    """Read lines that are plainly events, and hold each value against its rule; faults are told by place."""
+    if lines.is_empty():
+        return _NONE, []
+    written = lines.str.json_decode(pl.Struct(KEYS)).struct.unnest()
+    typed = read_times(written)
+    faults = [(row, KEY_TWICE) for row in repeating(lines, written).arg_true().head(MOST_FOUND)]
+    faults += broken(written, typed, MOST_FOUND)
+    return typed.with_columns(pl.col(_LISTS).list.eval(pl.element().unique().sort())).with_columns(
+        event=_event_digest()
+    ), faults
 
 
 def _event_digest() -> pl.Expr:
-    """Name an event by all that it states, a list in any order."""
+    """Name an event by all that it states; codes hold no comma, so that one can part them."""
     parts = []
     for column, dtype in dtypes(EVENTS).items():
-        if column in _SEVERAL:
-            parts.append(pl.col(column).list.eval(framed(pl.element())).list.unique().list.sort().list.join(""))
-        else:
-            value = pl.col(column)
-            parts.append(value if dtype == pl.String else value.to_physical().cast(pl.String))
+        value = pl.col(column)
+        if dtype == TEXTS:
+            coded = column in RULES
+            value = (value if coded else value.list.eval(framed(pl.element()))).list.join("," if coded else "")
+        elif dtype != pl.String:
+            value = value.to_physical().cast(pl.String)
+        parts.append(value)
     return digest(pl.lit("consent event"), *parts)

@@ -1,19 +1,27 @@
-"""What each value of an event must be: known codes, forms, times; and how to tell what is wrong without repeating it."""
+"""What each value of an event must be: known codes, forms, times; and what is wrong with one, without repeating it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
+from datetime import UTC, datetime
 
 import polars as pl
 
+from pipeline.core.consent.lines import KEYS, REQUIRED, TEXTS, nearest
 from pipeline.core.errors import PairtrailError
 from pipeline.core.licenses import licenses_in
-from schemas.columns import INSTANT
-from schemas.consents import ABSOLUTE_URI, JURISDICTION, LANGUAGE, SHA256, SUBJECT
+from schemas.columns import INSTANT, dtypes
+from schemas.consents import ABSOLUTE_URI, EVENTS, JURISDICTION, LANGUAGE, SHA256, SUBJECT
 from schemas.vocabulary import CONSENT_PROFILES, CONSENT_STATUSES, LEGAL_BASES, PURPOSES
 
-TIMES = ("status_time", "valid_until", "retention_until")
-_CLOCKS = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M%:z")
+TIMES = [name for name, dtype in dtypes(EVENTS).items() if dtype == INSTANT]
+_DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_MINUTE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}"
+_OFFSET = r"([zZ]|[+-][0-9]{2}:[0-9]{2})$"
+_CLOCKS = {
+    rf"{_MINUTE}:[0-5][0-9](\.[0-9]{{1,9}})?{_OFFSET}": "%Y-%m-%dT%H:%M:%S%.f%:z",
+    rf"{_MINUTE}{_OFFSET}": "%Y-%m-%dT%H:%M%:z",
+}
+_YEARS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _LAST_MOMENT = pl.duration(hours=23, minutes=59, seconds=59, microseconds=999_999)
 
 
@@ -22,23 +30,24 @@ class Rule:
     """A value's form or its known codes, and how to say what it must be."""
 
     needs: str
-    form: str | None = None
-    codes: tuple[str, ...] | None = None
+    form: str = r"\S"
+    codes: tuple[str, ...] = ()
 
-    def broken(self, column: str, *, several: bool) -> pl.Expr:
+    def unfit(self, column: str) -> pl.Expr:
         """Say which values of a column break the rule; null breaks none."""
-        held = self._held(pl.element() if several else pl.col(column)).fill_null(value=False)
-        unfit = ~pl.col(column).list.eval(held).list.all() if several else pl.col(column).is_not_null() & ~held
-        return unfit.alias(column)
+        if KEYS[column] == TEXTS:
+            return ~pl.col(column).list.eval(self._held(pl.element())).list.all()
+        return ~self._held(pl.col(column))
 
     def _held(self, value: pl.Expr) -> pl.Expr:
-        return value.is_in(list(self.codes)) if self.codes else value.str.contains(self.form or r"\S")
+        return value.is_in(list(self.codes)) if self.codes else value.str.contains(self.form)
 
-    def told(self, column: str, value: str) -> str:
-        """Say what is wrong; the value itself is not repeated, as it may be anything."""
-        near = get_close_matches(value, self.codes or (), n=1)
-        hint = f"; nearest known: {near[0]}" if near else f"; known: {', '.join(self.codes)}" if self.codes else ""
-        return f"`{column}`: {self.needs}{hint}"
+    def told(self, value: str | list[str]) -> str:
+        """Say what is wrong with a value that breaks the rule, without repeating it, as it may be anything."""
+        if not self.codes:
+            return self.needs
+        stated = [value] if isinstance(value, str) else value
+        return f"{self.needs}; {nearest(next(one for one in stated if one not in self.codes), self.codes)}"
 
 
 _CODE = "a code that is not known"
@@ -56,27 +65,52 @@ RULES: Mapping[str, Rule] = {
 }
 
 
-def as_instant(column: str) -> pl.Expr:
+def read_times(written: pl.DataFrame) -> pl.DataFrame:
     """Read ISO 8601 texts as instants; those of `*_until` may be dates, which count to their end (UTC).
 
-    What is none, or names no offset from UTC, is null.
+    What is none, or names no offset from UTC, or lies outside the years 1 to 9999, is null.
     """
-    text = pl.col(column).str.replace(r"[zZ]$", "+00:00")
-    read = [text.str.to_datetime(clock, time_unit="us", strict=False, time_zone="UTC") for clock in _CLOCKS]
+    return written.with_columns(_instant(column) for column in TIMES)
+
+
+def _instant(column: str) -> pl.Expr:
+    text = pl.col(column)
+    offset = text.str.replace(r"[zZ]$", "+00:00")
+    read = [
+        pl.when(text.str.contains(form))
+        .then(offset)
+        .str.to_datetime(clock, time_unit="us", strict=False, time_zone="UTC")
+        for form, clock in _CLOCKS.items()
+    ]
     if column != "status_time":
-        day = pl.col(column).str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
-        read.append((day + _LAST_MOMENT).dt.replace_time_zone("UTC"))
-    return pl.coalesce(*read).cast(INSTANT).alias(column)
+        day = pl.when(text.str.contains(_DAY)).then(text).str.to_date("%Y-%m-%d", strict=False)
+        read.append((day.cast(pl.Datetime("us")) + _LAST_MOMENT).dt.replace_time_zone("UTC"))
+    found = pl.coalesce(*read)
+    return pl.when(found.is_between(*_YEARS)).then(found).cast(INSTANT).alias(column)
 
 
-def time_needed(column: str) -> str:
-    """Say what a time must be."""
-    either = "" if column == "status_time" else "a date, or "
-    return f"`{column}`: {either}a time with its offset (2026-01-31T09:30:00Z) is needed"
+def broken(written: pl.DataFrame, typed: pl.DataFrame, most: int) -> Iterator[tuple[int, str]]:
+    """Yield the rows that break a rule with what is wrong, at most `most` for each rule; `typed` has the times read."""
+    for column in REQUIRED:
+        yield from ((row, f"missing key `{column}`") for row in _rows(written[column].is_null(), most))
+    for column in TIMES:
+        unread = written[column].is_not_null() & typed[column].is_null()
+        either = "" if column == "status_time" else "a date, or "
+        told = f"`{column}`: {either}a time with its offset (2026-01-31T09:30:00Z) is needed"
+        yield from ((row, told) for row in _rows(unread, most))
+    unfit = written.select(rule.unfit(column) for column, rule in RULES.items())
+    for column, rule in RULES.items():
+        yield from ((row, f"`{column}`: {rule.told(written[column][row])}") for row in _rows(unfit[column], most))
+    unlicensed = [one for one in written["license"].unique().drop_nulls() if not _is_license(one)]
+    told = "`license`: an SPDX expression is needed; LicenseRef-NAME where SPDX lists none"
+    yield from ((row, told) for row in _rows(written["license"].is_in(unlicensed), most))
 
 
-def is_license(expression: str) -> bool:
-    """Say whether a text is an SPDX expression."""
+def _rows(unfit: pl.Series, most: int) -> list[int]:
+    return unfit.arg_true().head(most).to_list()
+
+
+def _is_license(expression: str) -> bool:
     try:
         licenses_in(expression)
     except PairtrailError:

@@ -61,9 +61,9 @@ def standing(consents: pl.LazyFrame, terms: Terms) -> pl.LazyFrame:
     Beside `consent_id` and `subject` there are its purposes as bits (none where it states none), `event` and `license`.
     """
     licenses = consents.select(pl.col("license").drop_nulls().unique()).collect()["license"].to_list()
-    rules = {reason: _rules(terms, licenses)[reason] for reason in REASONS}
+    rules = _rules(terms, licenses)
     refused = pl.coalesce(
-        *(pl.when(rule.fill_null(value=False)).then(pl.lit(reason)) for reason, rule in rules.items()),
+        *(pl.when(rules[reason].fill_null(value=False)).then(pl.lit(reason)) for reason in REASONS),
         pl.lit(None, pl.String),
     )
     return consents.select(

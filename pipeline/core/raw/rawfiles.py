@@ -87,7 +87,7 @@ def read_batches(path: Path, declared: Declared, digest: Digest, limits: Limits 
 
 def _batches(records: Iterator[Record], digest: Digest, limits: Limits) -> Iterator[RawBatch]:
     while True:
-        with uncollected():
+        with _uncollected():
             batch = _batch(records, digest, limits)
         if not batch.rows:
             return
@@ -113,7 +113,7 @@ def _batch(records: Iterator[Record], digest: Digest, limits: Limits) -> RawBatc
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def _uncollected() -> Iterator[None]:
     """Keep the garbage collector away: records hold no cycles, and looking for some takes a third of the time."""
     enabled = gc.isenabled()
     gc.disable()
