@@ -1,6 +1,6 @@
 """The ledger's events: lines of JSON in data/ledger/consent, each held against the codes before any is believed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
@@ -21,12 +21,14 @@ from pipeline.core.raw.splitting import Slice, json_lines
 from schemas.columns import dtypes
 from schemas.consents import EVENTS
 
-_LINES = 50_000
+Where = Callable[[int], str]
+
+LINES = 50_000
 _LINE_BYTES = 64 * 2**10
 _DEPTH = 4
 _MOST_TOLD = 20
 # No further line is looked at once so many are malformed.
-_MOST_FOUND = 1_000
+MOST_FOUND = 1_000
 # A member's name, where no backslash stands in the line: what ends a string and has a colon behind it.
 _MEMBER = r'"\s*:'
 
@@ -80,18 +82,20 @@ def read_events(ledger: Path) -> pl.DataFrame:
         for frame, found in _read_file(path):
             faults += found
             read.append(frame)
-            if len(faults) >= _MOST_FOUND:
-                raise _malformed(faults)
-    if faults:
-        raise _malformed(faults)
+            if len(faults) >= MOST_FOUND:
+                refuse("the consent ledger", faults)
+    refuse("the consent ledger", faults)
     return pl.concat(read).unique("event").sort("consent_id", "subject", "status_time", "event")
 
 
-def _malformed(faults: list[str]) -> PairtrailError:
-    count = f"{len(faults):,}" if len(faults) < _MOST_FOUND else f"{_MOST_FOUND:,} or more"
+def refuse(what: str, faults: list[str]) -> None:
+    """Raise PairtrailError with the first faults of `what`, and how many there are, unless there are none."""
+    if not faults:
+        return
+    count = f"{len(faults):,}" if len(faults) < MOST_FOUND else f"{MOST_FOUND:,} or more"
     more = [f"  and {len(faults) - _MOST_TOLD:,} more"] if len(faults) > _MOST_TOLD else []
-    head = f"the consent ledger has {count} faults; nothing of it was used:"
-    return PairtrailError("\n".join([head, *(f"  {fault}" for fault in faults[:_MOST_TOLD]), *more]))
+    head = f"{what} has {count} faults; nothing of it was used:"
+    raise PairtrailError("\n".join([head, *(f"  {fault}" for fault in faults[:_MOST_TOLD]), *more]))
 
 
 def _empty() -> pl.DataFrame:
@@ -103,22 +107,26 @@ def _read_file(path: Path) -> Iterator[tuple[pl.DataFrame, list[str]]]:
     try:
         with path.open("rb", buffering=0) as file:
             slices = json_lines(open_stream(file), _LINE_BYTES)
-            while lines := list(islice(slices, _LINES)):
-                yield _read_lines(lines, path.name)
+            while lines := list(islice(slices, LINES)):
+                yield read_lines(lines, lambda row: f"{path.name}: line {row}")
     except OSError as error:
         msg = f"{path}: cannot be read ({error.strerror}); check that it is there, whole, and may be read"
         raise PairtrailError(msg) from error
 
 
-def _read_lines(lines: list[Slice], name: str) -> tuple[pl.DataFrame, list[str]]:
-    """Read lines by column; any that is not plainly sound is looked at by itself, as columns forgive too much."""
+def read_lines(lines: list[Slice], where: Where) -> tuple[pl.DataFrame, list[str]]:
+    """Read lines by column, with their digests; where any has a fault, the faults count and the events do not.
+
+    A line that is not plainly sound is looked at by itself, as columns forgive too much. `where` names a line in its
+    faults, by its number.
+    """
     raws = [raw for _, raw, _ in lines]
     if any(reason for *_, reason in lines) or not _are_events(raws):
-        return _empty(), list(islice((fault for line in lines for fault in _faults_of_line(line, name)), _MOST_FOUND))
+        return _empty(), list(islice((fault for line in lines for fault in _faults_of_line(line, where)), MOST_FOUND))
     written = pl.read_ndjson(BytesIO(b"\n".join(raws)), schema=_AS_WRITTEN)
     doubtful = _doubtful(pl.Series(raws, dtype=pl.Binary).cast(pl.String), written)
-    faults = list(islice((fault for place in doubtful for fault in _faults_of_line(lines[place], name)), _MOST_FOUND))
-    return _typed(written, [row for row, *_ in lines], name, faults)
+    faults = list(islice((fault for place in doubtful for fault in _faults_of_line(lines[place], where)), MOST_FOUND))
+    return _typed(written, [row for row, *_ in lines], where, faults)
 
 
 def _are_events(raws: list[bytes]) -> bool:
@@ -136,34 +144,34 @@ def _doubtful(texts: pl.Series, written: pl.DataFrame) -> list[int]:
     return (unequal | texts.str.contains("\\", literal=True)).arg_true().to_list()
 
 
-def _faults_of_line(line: Slice, name: str) -> list[str]:
+def _faults_of_line(line: Slice, where: Where) -> list[str]:
     row, raw, reason = line
-    where = f"{name}: line {row}"
+    here = where(row)
     value, undecoded = (None, reason) if reason else _decode(raw)
     if value is None:
-        return [f"{where}: {undecoded}"]
+        return [f"{here}: {undecoded}"]
     try:
-        build(Event, value, where)
+        build(Event, value, here)
     except PairtrailError as error:
         return [" ".join(str(error).split("\n  "))]
     return []
 
 
-def _typed(written: pl.DataFrame, rows: list[int], name: str, faults: list[str]) -> tuple[pl.DataFrame, list[str]]:
+def _typed(written: pl.DataFrame, rows: list[int], where: Where, faults: list[str]) -> tuple[pl.DataFrame, list[str]]:
     """Read times, and hold every value against its rule."""
     typed = written.with_columns(as_instant(column) for column in TIMES)
     for column in TIMES:
         unread = (written[column].is_not_null() & typed[column].is_null()).arg_true()
-        faults += [f"{name}: line {rows[place]}: {time_needed(column)}" for place in unread]
+        faults += [f"{where(rows[place])}: {time_needed(column)}" for place in unread]
     broken = written.select(rule.broken(column, several=column in _SEVERAL) for column, rule in RULES.items())
     for column in broken.columns:
         faults += [
-            f"{name}: line {rows[place]}: {RULES[column].told(column, _first(written, column, place))}"
+            f"{where(rows[place])}: {RULES[column].told(column, _first(written, column, place))}"
             for place in broken[column].arg_true()
         ]
     unlicensed = [one for one in written["license"].unique().drop_nulls() if not is_license(one)]
     faults += [
-        f"{name}: line {rows[place]}: `license`: an SPDX expression is needed; LicenseRef-NAME where SPDX lists none"
+        f"{where(rows[place])}: `license`: an SPDX expression is needed; LicenseRef-NAME where SPDX lists none"
         for place in written["license"].is_in(unlicensed).arg_true()
     ]
     return typed.with_columns(event=_event_digest()), faults
