@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def _digests(lines: list[bytes], where: Where) -> list[str]:
         slices: list[Slice] = [(start + at, line, None) for at, line in enumerate(lines[start : start + LINES])]
         events, found = read_lines(slices, where)
         faults += found
-        digests += events["event"]
+        digests += events["event"].to_list()
         if len(faults) >= MOST_FOUND:
             break
     refuse("what was to be written to the consent ledger", faults)
@@ -71,11 +72,12 @@ def _append(path: Path, added: bytes) -> None:
     What stood in the file stays its beginning, to the byte. A link into DVC's cache is replaced, never written through.
     """
     part = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with part.open("wb") as file:
             if path.exists():
                 _copy(path, file)
-                shutil.copymode(path, part)
+                part.chmod(path.stat().st_mode & 0o777 | stat.S_IWUSR)  # DVC's cache is read-only
             file.write(added)
             file.flush()
             os.fsync(file.fileno())
