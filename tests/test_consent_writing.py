@@ -24,7 +24,8 @@ from pathlib import Path
 from pipeline.core.consent.writing import append_events
 from pipeline.core.project import Project
 Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-append_events(Project(Path(sys.argv[1])), "mine", [{"consent_id": "new", "subject": "source:s", "status_time": "2026-01-01T00:00:00Z"}])
+new = {"consent_id": "new", "subject": "source:s", "status_time": "2026-01-01T00:00:00Z"}
+append_events(Project(Path(sys.argv[1])), "mine", [new])
 """
 
 
@@ -39,9 +40,15 @@ def held(project: Project, name: str = "mine") -> bytes:
 
 def test_lines_have_their_keys_in_the_schema_s_order_and_state_only_what_is_stated(ledger: Project) -> None:
     whole: dict[str, Any] = {
-        "license": "MIT", "special_category": False, "recipients": [], "evidence_sha256": "0" * 64, "jurisdiction": "DE",
-        "valid_until": "2026-12-31", "language": None, "controller": "Käufer & \"Söhne\"\u2028",
-    }  # fmt: skip
+        "license": "MIT",
+        "special_category": False,
+        "recipients": [],
+        "evidence_sha256": "0" * 64,
+        "jurisdiction": "DE",
+        "valid_until": "2026-12-31",
+        "language": None,
+        "controller": 'Käufer & "Söhne"\u2028',
+    }
     assert append_events(ledger, "mine", [event(**whole)]) == 1
     [line] = held(ledger).decode().removesuffix("\n").split("\n")
     written = json.loads(line)
@@ -73,6 +80,7 @@ def test_what_stood_there_stays_the_beginning_and_nothing_is_added_twice(ledger:
         ({"status_time": "2026-01-01"}, "event 2: `status_time`: a time with its offset"),
         ({"controller": "\ud800"}, "event 2: invalid_utf8"),
         ({"controller": "\0"}, "event 2: nul_character"),
+        ({"controller": "x" * 70_000}, "event 2: record_too_large"),
         ({"special_category": float("nan")}, "event 2: not_finite"),
     ],
 )

@@ -24,7 +24,7 @@ from schemas.consents import EVENTS
 Where = Callable[[int], str]
 
 LINES = 50_000
-_LINE_BYTES = 64 * 2**10
+LINE_BYTES = 64 * 2**10
 _DEPTH = 4
 _MOST_TOLD = 20
 # No further line is looked at once so many are malformed.
@@ -106,7 +106,7 @@ def _read_file(path: Path) -> Iterator[tuple[pl.DataFrame, list[str]]]:
     """Yield the events of a file, some lines at a time, with the faults found among them."""
     try:
         with path.open("rb", buffering=0) as file:
-            slices = json_lines(open_stream(file), _LINE_BYTES)
+            slices = json_lines(open_stream(file), LINE_BYTES)
             while lines := list(islice(slices, LINES)):
                 yield read_lines(lines, lambda row: f"{path.name}: line {row}")
     except OSError as error:

@@ -6,15 +6,16 @@ import re
 import shutil
 import stat
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.alone import alone
-from pipeline.core.consent.events import LINES, MOST_FOUND, Where, read_events, read_lines, refuse
+from pipeline.core.consent.events import LINE_BYTES, LINES, MOST_FOUND, Where, read_events, read_lines, refuse
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
-from pipeline.core.raw.bytestream import is_compressed
-from pipeline.core.raw.splitting import Slice
+from pipeline.core.raw.bytestream import ByteStream, is_compressed
+from pipeline.core.raw.splitting import json_lines
 from schemas.columns import dtypes
 from schemas.consents import EVENTS
 
@@ -52,16 +53,14 @@ def as_line(event: Mapping[str, Any]) -> bytes:
 
 
 def _digests(lines: list[bytes], where: Where) -> list[str]:
-    """Check lines as the ledger's are; return the digests of their events."""
+    """Check lines as those of a ledger's file are; return the digests of their events."""
     digests: list[str] = []
     faults: list[str] = []
-    for start in range(0, len(lines), LINES):
-        slices: list[Slice] = [(start + at, line, None) for at, line in enumerate(lines[start : start + LINES])]
-        events, found = read_lines(slices, where)
+    slices = json_lines(ByteStream(line + b"\n" for line in lines), LINE_BYTES)
+    while len(faults) < MOST_FOUND and (some := list(islice(slices, LINES))):
+        events, found = read_lines(some, lambda row: where(row - 1))
         faults += found
         digests += events["event"].to_list()
-        if len(faults) >= MOST_FOUND:
-            break
     refuse("what was to be written to the consent ledger", faults)
     return digests
 

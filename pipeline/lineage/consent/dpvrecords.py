@@ -157,7 +157,9 @@ class RecordReading:
     def _notice(self, notices: list[Node]) -> Event:
         """Return where a consent notice stands, its version and its language; other notices are not read."""
         mine = [one for one in notices if f"{DPV}RightExerciseNotice" not in one.get("@type", [])]
-        self.graph.not_kept["dpv:hasNotice"] += len(notices) - len(mine)
+        for other in notices:
+            if other not in mine:
+                self._leave("dpv:hasNotice", other)
         places = [texts(self.graph, one, f"{DPV}hasLocation", f"{SCHEMA}url") or [text_of(one)] for one in mine]
         versions = (text for one in mine for text in texts(self.graph, one, *_VERSIONS))
         languages = (last_of(text) for one in mine for text in texts(self.graph, one, f"{DCT}language"))
@@ -178,14 +180,18 @@ class RecordReading:
             if f"{DPV}WithdrawConsent" in control.get("@type", []):
                 yield from texts(self.graph, control, f"{DPV}isExercisedAt")
             else:
-                self.graph.not_kept["dpv:hasConsentControl"] += 1
+                self._leave("dpv:hasConsentControl", control)
+
+    def _leave(self, term: str, node: Node) -> None:
+        """Note a node of another kind; what it states itself is found unread."""
+        self.graph.not_kept[term] += all(key.startswith("@") for key in node)
 
     def _kept_for(self) -> Iterator[str]:
         for condition in self._gather(f"{DPV}hasStorageCondition"):
             if f"{DPV}StorageDuration" in condition.get("@type", []):
                 yield from self._limits(condition)
             else:
-                self.graph.not_kept["dpv:hasStorageCondition"] += 1
+                self._leave("dpv:hasStorageCondition", condition)
 
     def _limits(self, node: Node) -> Iterator[str]:
         """Yield the durations or dates of a node; those that hang on an event or a count are told as not kept."""

@@ -4,7 +4,7 @@ Raw ids end here: what is written, and what is told, holds pseudonyms alone.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,18 +126,22 @@ class _Reading:
                 self.faults.append(f"{place}: {error}")
 
     def _of_graphs(self) -> Iterator[Placed]:
-        """Yield the events of each document: the whole of a JSON array, each other record by itself."""
-        documents: Iterable[list[Placed]] = (self._expanded(*record) for record in self._records("json"))
-        if _is_array(self.file):
-            documents = [[one for document in documents for one in document]]
-        for document in documents:
+        for place, document, sound in self._documents():
             graph = Graph([node for _, node in document])
             records: dict[int, Node] = {}
-            for place, node in document:
-                yield from self._of_node(graph, place, graph.whole(node), records)
-            if document and not records and not self.faults:
-                self.faults.append(f"{document[0][0]}: no dpv:ConsentRecord in it")
+            for where, node in document:
+                yield from self._of_node(graph, where, graph.whole(node), records)
+            if sound and not records:
+                self.faults.append(f"{place}: no dpv:ConsentRecord in it")
             self.not_kept += graph.not_kept + graph.unread(records.values())
+
+    def _documents(self) -> Iterator[tuple[str, list[Placed], bool]]:
+        """Yield the nodes of each document (an array, or any other record), and whether all could be expanded."""
+        parts = ((place, *self._expanded(place, record)) for place, record in self._records("json"))
+        if not _is_array(self.file):
+            yield from parts
+        elif whole := list(parts):
+            yield self.file.name, [one for _, nodes, _ in whole for one in nodes], all(sound for *_, sound in whole)
 
     def _of_node(self, graph: Graph, place: str, node: Node, records: dict[int, Node]) -> Iterator[Placed]:
         try:
@@ -149,12 +153,12 @@ class _Reading:
         except UnfitError as error:
             self.faults.append(f"{place}: {error}")
 
-    def _expanded(self, place: str, record: dict[str, Any]) -> list[tuple[str, Node]]:
+    def _expanded(self, place: str, record: dict[str, Any]) -> tuple[list[Placed], bool]:
         try:
-            return [(place, node) for node in expand(record, self.not_kept)]
+            return [(place, node) for node in expand(record, self.not_kept)], True
         except UnfitError as error:
             self.faults.append(f"{place}: {error}")
-            return []
+            return [], False
 
     def _records(self, declared: Declared) -> Iterator[Placed]:
         """Yield the records that can be decoded; the reasons of the others: docs/stages.md."""

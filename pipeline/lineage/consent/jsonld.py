@@ -66,7 +66,15 @@ def expand(record: Node, dropped: Counter[str]) -> list[Node]:
     options = {"documentLoader": load, "expandContext": {"@base": None, **PREFIXES}}
     try:
         nodes = jsonld.expand(record, options, on_property_dropped=lambda _: dropped.update([UNEXPLAINED]))
-    except (jsonld.JsonLdError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+    except (
+        jsonld.JsonLdError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ):
         msg = "not JSON-LD that can be expanded: look at its @context, @id, @type and @value"
         if remote:
             msg = "its @context is a remote one, which is never fetched: write the prefixes into the record instead"
