@@ -203,6 +203,7 @@ def test_what_a_killed_stage_leaves_behind_is_ignored_by_git() -> None:
     ]
     places = [f"{folder}/comparisons/x.parquet" for folder in [*folders, ".spill/ingest", ".pairtrail"]]
     places += ["data/raw/s/.votes.jsonl.part", "data/raw/s/2026/deep/.x.csv.part"]
+    places += ["data/ledger/consent/.mine.jsonl.part", "data/ledger/.consent.lock"]
     done = subprocess.run(
         ["git", "check-ignore", "--no-index", *places], cwd=ROOT, capture_output=True, text=True, check=False
     )

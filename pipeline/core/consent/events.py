@@ -62,19 +62,20 @@ def read_events(ledger: Path) -> pl.DataFrame:
             faults += [f"{path.name}: line {line}: {told}" for line, told in found]
             read.append(events)
             if len(faults) >= MOST_FOUND:
-                raise malformed("the consent ledger", faults)
-    if faults:
-        raise malformed("the consent ledger", faults)
+                refuse("the consent ledger", faults)
+    refuse("the consent ledger", faults)
     events = pl.concat(read).sort(_ORDER)
     return events.filter(pl.col("event").ne_missing(pl.col("event").shift()))
 
 
-def malformed(what: str, faults: list[str]) -> PairtrailError:
-    """Return the error that tells the first of some faults, and how many there are."""
+def refuse(what: str, faults: list[str]) -> None:
+    """Raise PairtrailError with the first faults of `what`, and how many there are, unless there are none."""
+    if not faults:
+        return
     count = f"{len(faults):,}" if len(faults) < MOST_FOUND else f"{MOST_FOUND:,} or more"
     more = [f"  and {len(faults) - _MOST_TOLD:,} more"] if len(faults) > _MOST_TOLD else []
-    head = f"{what} is malformed, so nothing of it was used; faults: {count}"
-    return PairtrailError("\n".join([head, *(f"  {fault}" for fault in faults[:_MOST_TOLD]), *more]))
+    head = f"{what} has {count} faults; nothing of it was used:"
+    raise PairtrailError("\n".join([head, *(f"  {fault}" for fault in faults[:_MOST_TOLD]), *more]))
 
 
 def _read_file(path: Path) -> Iterator[tuple[pl.DataFrame, list[Fault]]]:

@@ -4,19 +4,23 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.alone import alone
-from pipeline.core.consent.events import LINES, MOST_FOUND, Where, read_events, read_lines, refuse
+from pipeline.core.consent.events import MOST_FOUND, read_events, read_lines, refuse
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
 from pipeline.core.raw.bytestream import is_compressed
-from pipeline.core.raw.splitting import Slice
 from schemas.columns import dtypes
 from schemas.consents import EVENTS
 
+Where = Callable[[int], str]
+"""Names an event by its place, in an error."""
+
+LINES = 20_000
 _KEYS = tuple(dtypes(EVENTS))
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 
@@ -51,14 +55,13 @@ def as_line(event: Mapping[str, Any]) -> bytes:
 
 
 def _digests(lines: list[bytes], where: Where) -> list[str]:
-    """Check lines as the ledger's are; return the digests of their events."""
+    """Check lines as the ledger's are, some at a time; return the digests of their events."""
     digests: list[str] = []
     faults: list[str] = []
-    for start in range(0, len(lines), LINES):
-        slices: list[Slice] = [(start + at, line, None) for at, line in enumerate(lines[start : start + LINES])]
-        events, found = read_lines(slices, where)
-        faults += found
+    for first in range(0, len(lines), LINES):
+        events, found = read_lines((first, lines[first : first + LINES]))
         digests += events["event"].to_list()
+        faults += [f"{where(place)}: {told}" for place, told in found]
         if len(faults) >= MOST_FOUND:
             break
     refuse("what was to be written to the consent ledger", faults)
@@ -71,11 +74,12 @@ def _append(path: Path, added: bytes) -> None:
     What stood in the file stays its beginning, to the byte. A link into DVC's cache is replaced, never written through.
     """
     part = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with part.open("wb") as file:
             if path.exists():
                 _copy(path, file)
-                shutil.copymode(path, part)
+                part.chmod(path.stat().st_mode & 0o777 | stat.S_IWUSR)  # DVC's cache is read-only
             file.write(added)
             file.flush()
             os.fsync(file.fileno())

@@ -5,7 +5,6 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.core.consent.rules import as_instant, time_needed
 from pipeline.core.consent.states import KEY
 from pipeline.core.consent.writing import append_events
 from pipeline.core.errors import PairtrailError
@@ -28,7 +27,7 @@ def withdraw(
     """
     subject = one_person(asked)
     chosen = _chosen(project, subject, consent_id)
-    moment = _moment(at)
+    moment = at or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     events = [
         {"consent_id": row["consent_id"], "subject": subject, "status": row["will_be"], "status_time": moment}
         | ({"withdrawal_method": how} if how else {})
@@ -36,7 +35,7 @@ def withdraw(
     ]
     return {
         "file": f"data/ledger/consent/{FILE}.jsonl",
-        "new": append_events(project, FILE, events),
+        "new": append_events(project, FILE, events, lambda _: "--at"),
         "consents": chosen,
     }
 
@@ -59,14 +58,6 @@ def _chosen(project: Project, subject: str, consent_id: str | None) -> list[dict
     will_be = pl.when(by_consent).then(pl.lit(WITHDRAWN)).otherwise(pl.lit(OBJECTED)).alias("will_be")
     told = named.with_columns(will_be, pl.col("rows").fill_null(0)).sort("consent_id")
     return told.select("consent_id", "status", "will_be", "rows").to_dicts()
-
-
-def _moment(at: str | None) -> str:
-    if at is None:
-        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    if pl.DataFrame({"status_time": [at]}).select(as_instant("status_time")).item() is None:
-        raise PairtrailError(time_needed("status_time").replace("`status_time`", "--at"))
-    return at
 
 
 def told(found: dict[str, Any]) -> str:
