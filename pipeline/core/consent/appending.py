@@ -20,20 +20,24 @@ def refuse_rewritten(project: Project) -> None:
     if faults := list(rewritten(project)):
         told = [f"  {fault}" for fault in faults]
         advice = "A ledger is only added to: take the file back (`dvc checkout`, `git checkout`) and append to it."
-        raise PairtrailError("\n".join(["the consent ledger is not what the last build read, and more:", *told, advice]))
+        raise PairtrailError(
+            "\n".join(["the consent ledger is not what the last build read, and more:", *told, advice])
+        )
 
 
 def rewritten(project: Project) -> Iterator[str]:
     """Yield the ledger files that do not begin with what the last build read of them.
 
     dvc.lock keeps size and MD5 of each file that a stage read, so no copy of the old ledger is needed. After
-    `pairtrail keys rotate` every subject is another one, and the size alone is compared.
+    `pairtrail keys rotate` every subject is another one, of the same length, and the size alone is compared. Whether it
+    was is told by the key that the reading stage itself was built under: DVC has written down the new key of ingest by
+    the time that the ledger is read.
     """
     path = project.root / _LOCK
     if not path.exists():
         return
     stage = (read_yaml(path) or {}).get("stages", {})
-    rekeyed = _fingerprint_read(stage.get("ingest", {})) != _fingerprint(project)
+    rekeyed = _fingerprint_read(stage.get(_READER, {})) != _fingerprint(project)
     files = {file.relative_to(project.root).as_posix(): file for file in ledger_files(project.ledger)}
     folder = (project.ledger / "consent").relative_to(project.root).as_posix()
     for dep in stage.get(_READER, {}).get("deps", []):
@@ -53,7 +57,7 @@ def _fingerprint(project: Project) -> Any:  # noqa: ANN401
 
 
 def _fingerprint_read(stage: dict[str, Any]) -> Any:  # noqa: ANN401
-    return stage.get("params", {}).get("params.yaml", {}).get("ingest", {}).get("key_fingerprint")
+    return stage.get("params", {}).get("params.yaml", {}).get("ingest.key_fingerprint")
 
 
 def _md5_of_beginning(path: Path, size: int) -> str:
