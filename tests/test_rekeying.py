@@ -591,7 +591,7 @@ def locked(project: Project, **stages: str) -> None:
         for path in sorted((project.ledger / "consent").glob("*.jsonl"))
     ]
     held = {
-        stage: {"deps": deps, "params": {"params.yaml": {"ingest.key_fingerprint": key}}}
+        stage: {"deps": deps, "params": {"params.yaml": {"ingest.key_fingerprint": key} if key else {}}}
         for stage, key in stages.items()
     }
     with (project.root / "dvc.lock").open("w", encoding="utf-8") as stream:
@@ -612,6 +612,31 @@ def test_a_rekeyed_ledger_is_no_rewritten_one_until_it_shrinks(project: Built) -
     locked(project, validate=fingerprint(key_of(project)))
     path.write_bytes(whole)
     assert "were changed" in next(rewritten(project))
+
+
+def test_who_read_the_ledger_tells_under_which_key_and_not_ingest(project: Built) -> None:
+    """While a build goes on, DVC has noted the new key of ingest already, and that of the last stage not yet."""
+    consented(project)
+    locked(project)
+    assert list(rewritten(project)) == []
+    old = fingerprint(key_of(project))
+    rotate(project, Wanted())
+    new = fingerprint(key_of(project))
+    path = project.ledger / "consent/withdrawn.jsonl"
+    found = {}
+    for name, stages in {
+        "building": {"ingest": new, "validate": old, "publish": old},
+        "first": {"ingest": new, "validate": old},
+        "unnamed": {"ingest": new, "validate": "", "publish": old},
+        "cut off": {"ingest": new, "validate": new, "publish": old},
+        "built": {"ingest": new, "validate": new, "publish": new},
+    }.items():
+        locked(project, **stages)
+        whole = path.read_bytes()
+        path.write_bytes(whole.replace(b"Withdrawn", b"Requested"))
+        found[name] = len(list(rewritten(project)))
+        path.write_bytes(whole)
+    assert found == {"building": 0, "first": 0, "unnamed": 0, "cut off": 1, "built": 1}
 
 
 def test_a_ledger_that_lost_a_line_is_not_rekeyed(project: Built) -> None:

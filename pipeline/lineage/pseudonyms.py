@@ -65,7 +65,7 @@ def of_raw_files(project: Project, sources: list[Source], limits: Limits, keys: 
         ]
         return _distinct(
             keys.pseudonyms(file.source.namespace, _raw_ids(batch))
-            for file in track(files, "rotate", len(files))
+            for file in track(files, "raw files", len(files))
             for batch in adapter_for(file.source).read(file)
         )
 

@@ -26,6 +26,7 @@ from pipeline.core.keys import (
     read_key,
 )
 from pipeline.core.params import parse_yaml, section
+from pipeline.core.progress import track
 from pipeline.core.project import Project
 from pipeline.core.raw.rawfiles import Limits
 from pipeline.core.sidecar.sidecars import Source
@@ -99,7 +100,7 @@ def _prepare(project: Project, wanted: Wanted) -> None:
     preparing = Preparing(project)
     try:
         renamed = _renamed(project, sources, limits, keys, wanted)
-        for path in renamed.files:
+        for path in track(renamed.files, "ledgers", len(renamed.files)):
             preparing.replace(path, replaced(path, renamed.by_old))
         _stage_keys(project, preparing, keys)
         kept = _stage_map(project, preparing, keys, renamed.everybody) if wanted.keep_map else []
@@ -123,7 +124,8 @@ def _refuse_absent(project: Project) -> None:
 
 
 def _renamed(project: Project, sources: list[Source], limits: Limits, keys: Keys, wanted: Wanted) -> _Renamed:
-    by_file = {path: subjects_of(project, path) for path in all_ledgers(project)}
+    ledgers = all_ledgers(project)
+    by_file = {path: subjects_of(project, path) for path in track(ledgers, "ledgers", len(ledgers))}
     subjects = set().union(*by_file.values())
     listed = of_list(wanted.ids, sources, limits, keys) if wanted.ids else None
     known = of_raw_files(project, sources, limits, keys)

@@ -31,8 +31,8 @@ def subjects_of(project: Project, path: Path) -> set[str]:
             written = [one.decode() for one in _WRITTEN.findall(line)]
             if line.strip() and sorted(written) != _stated(line):
                 msg = (
-                    f"{path.relative_to(project.root)}: line {number}: it is no JSON, or a subject in it is written "
-                    "with escapes.\nNothing was changed: mend the line, as it would keep the old pseudonym."
+                    f"{path.relative_to(project.root)}: line {number}: it is no JSON (is the file compressed?), or a "
+                    "subject in it is written with escapes.\nNothing was changed: mend it, or the old pseudonym would stay."
                 )
                 raise PairtrailError(msg)
             found.update(written)

@@ -12,6 +12,8 @@ from pipeline.core.project import Project
 
 _LOCK = "dvc.lock"
 _READER = "validate"
+_LAST = "publish"
+_KEY = "ingest.key_fingerprint"
 _PIECE = 2**20
 
 
@@ -29,18 +31,17 @@ def rewritten(project: Project) -> Iterator[str]:
     """Yield the ledger files that do not begin with what the last build read of them.
 
     dvc.lock keeps size and MD5 of each file that a stage read, so no copy of the old ledger is needed. After
-    `pairtrail keys rotate` every subject is another one, of the same length, and the size alone is compared. Whether it
-    was is told by the key that the reading stage itself was built under: DVC has written down the new key of ingest by
-    the time that the ledger is read.
+    `pairtrail keys rotate` every subject is another one, of the same length, and the size alone is compared until the
+    ledger has been read again.
     """
     path = project.root / _LOCK
     if not path.exists():
         return
-    stage = (read_yaml(path) or {}).get("stages", {})
-    rekeyed = _fingerprint_read(stage.get(_READER, {})) != _fingerprint(project)
+    stages = (read_yaml(path) or {}).get("stages", {})
+    rekeyed = _is_rekeyed(stages, project)
     files = {file.relative_to(project.root).as_posix(): file for file in ledger_files(project.ledger)}
     folder = (project.ledger / "consent").relative_to(project.root).as_posix()
-    for dep in stage.get(_READER, {}).get("deps", []):
+    for dep in stages.get(_READER, {}).get("deps", []):
         name = dep["path"]
         if not name.startswith(f"{folder}/"):
             continue
@@ -52,12 +53,15 @@ def rewritten(project: Project) -> Iterator[str]:
             yield f"{name}: its first {dep['size']:,} bytes were changed"
 
 
-def _fingerprint(project: Project) -> Any:  # noqa: ANN401
-    return (read_yaml(project.params).get("ingest") or {}).get("key_fingerprint")
+def _is_rekeyed(stages: dict[str, Any], project: Project) -> bool:
+    """Say whether params.yaml names another key than the one under which the ledger was read.
 
-
-def _fingerprint_read(stage: dict[str, Any]) -> Any:  # noqa: ANN401
-    return stage.get("params", {}).get("params.yaml", {}).get("ingest.key_fingerprint")
+    The reading stage's own word tells, or, where its dvc.yaml does not name the key, that of the last stage. Ingest's
+    does not: DVC has written that anew by the time that the ledger is read.
+    """
+    held = [stages.get(stage, {}).get("params", {}).get("params.yaml", {}) for stage in (_READER, _LAST)]
+    used = next((params[_KEY] for params in held if _KEY in params), None)
+    return used is not None and used != (read_yaml(project.params).get("ingest") or {}).get("key_fingerprint")
 
 
 def _md5_of_beginning(path: Path, size: int) -> str:
