@@ -32,7 +32,7 @@ def subjects_of(project: Project, path: Path) -> set[str]:
             if line.strip() and sorted(written) != _stated(line):
                 msg = (
                     f"{path.relative_to(project.root)}: line {number}: it is no JSON (is the file compressed?), or a "
-                    "subject in it is written with escapes.\nNothing was changed: mend it, or the old pseudonym would stay."
+                    "subject in it is written with escapes.\nNothing was changed: mend it, or the old one would stay."
                 )
                 raise PairtrailError(msg)
             found.update(written)
