@@ -267,7 +267,7 @@ def test_every_command_is_explained_with_an_example() -> None:
     callbacks += [group.registered_callback.callback for group in groups if group.registered_callback]
     names = {callback.__name__ for callback in callbacks if callback}
     consent = {f"consent_{name}" for name in ("status", "withdraw", "expiring", "report", "access")}
-    assert names == {*COMMANDS, "sources_new", "keys_init", *consent} - {"keys", "consent"}
+    assert names == {*COMMANDS, "sources_new", "keys_init", "keys_rotate", *consent} - {"keys", "consent"}
     for callback in callbacks:
         assert callback
         assert callback.__doc__

@@ -17,6 +17,7 @@ from pipeline.core.keys import (
     PUBLIC_KEY,
     fingerprint,
     init_key,
+    kept_key_file,
     load_key,
 )
 from tests.building import ROOT, Built, build, lines, record
@@ -85,6 +86,40 @@ def test_the_environment_may_give_the_key_or_its_file(tmp_path: Path, monkeypatc
     assert load_key(tmp_path, fingerprint(OWN[::-1]), ["real"]) == OWN[::-1]
 
 
+def key_file(path: Path, key: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(key + "\n")
+    path.chmod(0o600)
+    return path
+
+
+def test_of_all_places_the_first_that_holds_the_named_key_gives_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key in the environment that is another one must not stop a build whose own key lies in the project."""
+    keys = [f"key-{number}-of-more-than-thirty-two-characters" for number in range(4)]
+    monkeypatch.setenv(KEY_VARIABLE, keys[0])
+    monkeypatch.setenv(KEY_FILE_VARIABLE, str(key_file(tmp_path / "elsewhere.key", keys[1])))
+    key_file(tmp_path / KEY_FILE, keys[2])
+    key_file(tmp_path / kept_key_file(fingerprint(keys[3])), keys[3])
+    assert [load_key(tmp_path, fingerprint(key), ["real"]) for key in keys] == keys
+    told = refusal(tmp_path, "0" * 16)
+    places = (KEY_VARIABLE, "elsewhere.key", KEY_FILE.name)
+    assert all(
+        f"the key from {place} has fingerprint {fingerprint(key)}" in told
+        for place, key in zip(places, keys, strict=False)
+    )
+    assert not [key for key in keys if key in told]
+
+
+def test_a_kept_key_is_believed_by_what_it_holds_not_by_its_name(tmp_path: Path) -> None:
+    key_file(tmp_path / kept_key_file(fingerprint(OWN)), OWN[::-1])
+    assert f"has fingerprint {fingerprint(OWN[::-1])}" in refusal(tmp_path, fingerprint(OWN))
+    key_file(tmp_path / ".pairtrail/pseudonym-.key", OWN)
+    for odd in ("", "..", "*"):
+        assert "no pseudonym key" in refusal(tmp_path, odd)
+
+
 def test_without_a_key_it_says_what_to_do(tmp_path: Path) -> None:
     told = refusal(tmp_path, fingerprint(OWN))
     for word in (KEY_VARIABLE, KEY_FILE_VARIABLE, str(KEY_FILE), "pairtrail keys init"):
@@ -139,6 +174,7 @@ def test_a_build_with_another_key_stops_and_says_so(project: Built, monkeypatch:
     project.source("real", {"x.jsonl": lines(record())}, synthetic=False).set_params(ingest={"key_fingerprint": named})
     ids = set(project.run("ingest").comparisons()["comparison_id"])
     monkeypatch.setenv(KEY_VARIABLE, OWN)
+    (project.root / KEY_FILE).unlink()
     with pytest.raises(PairtrailError) as caught:
         project.run("ingest")
     told = str(caught.value)

@@ -43,6 +43,16 @@ class Project:
         return self.root / ".spill"
 
     @property
+    def rotation(self) -> Path:
+        """The folder where `pairtrail keys rotate` prepares what it will change; ignored by git and DVC."""
+        return self.root / ".pairtrail/rotation"
+
+    @property
+    def rotation_ready(self) -> Path:
+        """The file that says that a rotation is prepared whole, so that it must be finished before anything else."""
+        return self.rotation / "ready.json"
+
+    @property
     def shards(self) -> Path:
         """The ingested comparisons, one shard per raw file."""
         return self.stage("ingest") / "comparisons"
@@ -67,10 +77,20 @@ class Project:
         return path
 
 
-def find_project(start: Path) -> Project:
-    """Return the project that `start` lies in: the nearest folder upwards with a params.yaml."""
+def find_project(start: Path, *, rotating: bool = False) -> Project:
+    """Return the project that `start` lies in: the nearest folder upwards with a params.yaml.
+
+    Only `rotating` finds one whose ledger, key and params.yaml may be of two keys, as a rotation was cut off.
+    """
     for folder in (start, *start.parents):
         if (folder / "params.yaml").is_file():
-            return Project(folder)
+            project = Project(folder)
+            if not rotating and project.rotation_ready.exists():
+                msg = (
+                    "the pseudonym key was being changed when something cut that off, and ledger and key may not "
+                    "belong together.\nRun `pairtrail keys rotate` again, which finishes it; then run this again."
+                )
+                raise PairtrailError(msg)
+            return project
     msg = f"no params.yaml in {start.name}/ or above it; run this inside a Pairtrail project"
     raise PairtrailError(msg)

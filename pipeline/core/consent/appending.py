@@ -1,8 +1,4 @@
-"""The ledger is only added to: what the last build read of each file must still be how the file begins.
-
-A stage whose outputs all are cached is not run where DVC remembers its inputs: of an old ledger it would take the old
-decisions. So in dvc.yaml an output of validate persists, which keeps DVC from remembering.
-"""
+"""The ledger is only added to: what the last build read of each file must still be how the file begins."""
 
 from collections.abc import Iterator
 from hashlib import md5
@@ -17,6 +13,7 @@ from pipeline.core.project import Project
 _LOCK = "dvc.lock"
 _READER = "validate"
 _LAST = "publish"
+_KEY = "ingest.key_fingerprint"
 _PIECE = 2**20
 
 
@@ -34,10 +31,13 @@ def rewritten(project: Project) -> Iterator[str]:
     """Yield the ledger files that do not begin with what the last build read of them.
 
     dvc.lock keeps size and MD5 of each file that a stage read, so no copy of the old ledger is needed. After
-    `pairtrail keys rotate` every subject is another one, and the size alone is compared until the next build is done.
+    `pairtrail keys rotate` every subject is another one, of the same length, and the size alone is compared until the
+    ledger has been read again.
     """
-    lock = project.root / _LOCK
-    stages = (read_yaml(lock) or {}).get("stages", {}) if lock.exists() else {}
+    path = project.root / _LOCK
+    if not path.exists():
+        return
+    stages = (read_yaml(path) or {}).get("stages", {})
     rekeyed = _is_rekeyed(stages, project)
     files = {file.relative_to(project.root).as_posix(): file for file in ledger_files(project.ledger)}
     folder = (project.ledger / "consent").relative_to(project.root).as_posix()
@@ -54,12 +54,13 @@ def rewritten(project: Project) -> Iterator[str]:
 
 
 def _is_rekeyed(stages: dict[str, Any], project: Project) -> bool:
-    """Say whether params.yaml names another key than the last whole build used.
+    """Say whether params.yaml names another key than the one under which the ledger was read.
 
-    The lock's own word on the last stage tells: DVC writes that on ingest anew before validate begins.
+    The reading stage's own word tells, or, where its dvc.yaml does not name the key, that of the last stage. Ingest's
+    does not: DVC has written that anew by the time that the ledger is read.
     """
-    params = stages.get(_LAST, {}).get("params", {}).get("params.yaml", {})
-    used = params.get("ingest.key_fingerprint")
+    held = [stages.get(stage, {}).get("params", {}).get("params.yaml", {}) for stage in (_READER, _LAST)]
+    used = next((params[_KEY] for params in held if _KEY in params), None)
     return used is not None and used != (read_yaml(project.params).get("ingest") or {}).get("key_fingerprint")
 
 

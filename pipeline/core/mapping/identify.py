@@ -12,9 +12,8 @@ _SHOWN = ("preference", "annotator", "own")
 
 def identify(candidates: pl.DataFrame, source: Source, key: str) -> pl.DataFrame:
     """Return the comparisons of writable candidates, with `event`, `source_row` and `sides` beside them."""
-    pseudonym = _pseudonym(key, source.namespace, pl.col("annotator"))
     named = candidates.with_columns(
-        annotator=pseudonym,
+        annotator=pseudonym(key, source.namespace, pl.col("annotator")),
         consent_refs=_with_pseudonyms(key, source),
         event=pl.when(pl.col("event_id").is_not_null()).then(
             keyed_digest(key, pl.lit("event"), pl.lit(source.name), pl.col("fan_out"), pl.col("event_id"))
@@ -35,7 +34,8 @@ def identify(candidates: pl.DataFrame, source: Source, key: str) -> pl.DataFrame
     return identified.select(*dtypes(COMPARISONS), "event", "source_row", "sides", "fan_out")
 
 
-def _pseudonym(key: str, namespace: str, raw: pl.Expr) -> pl.Expr:
+def pseudonym(key: str, namespace: str, raw: pl.Expr) -> pl.Expr:
+    """Name a raw id as nobody without the key can; null names nobody."""
     named = keyed_digest(key, pl.lit("annotator"), pl.lit(namespace), raw)
     return pl.when(raw.is_not_null()).then(named)
 
@@ -43,7 +43,7 @@ def _pseudonym(key: str, namespace: str, raw: pl.Expr) -> pl.Expr:
 def _with_pseudonyms(key: str, source: Source) -> pl.Expr:
     """Name consent references by pseudonym; add the record of the whole source, which is no person's."""
     field = pl.element().struct.field
-    subject = _pseudonym(key, source.namespace, field("subject")).alias("subject")
+    subject = pseudonym(key, source.namespace, field("subject")).alias("subject")
     refs = pl.col("consent_refs").list.eval(pl.struct(field("role"), subject, field("consent_id"))).cast(CONSENT_REFS)
     consent = source.sidecar.consent
     if consent is None or consent.record is None:
