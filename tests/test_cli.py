@@ -266,7 +266,7 @@ def test_every_command_is_explained_with_an_example() -> None:
     callbacks = [command.callback for group in (app, *groups) for command in group.registered_commands]
     callbacks += [group.registered_callback.callback for group in groups if group.registered_callback]
     names = {callback.__name__ for callback in callbacks if callback}
-    consent = {f"consent_{name}" for name in ("status", "withdraw", "expiring", "report", "access")}
+    consent = {f"consent_{name}" for name in ("status", "withdraw", "import", "expiring", "report", "access")}
     assert names == {*COMMANDS, "sources_new", "keys_init", "keys_rotate", *consent} - {"keys", "consent"}
     for callback in callbacks:
         assert callback

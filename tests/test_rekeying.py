@@ -27,8 +27,8 @@ from pipeline.core.errors import PairtrailError
 from pipeline.core.keys import KEY_FILE, KEY_FILE_VARIABLE, KEY_VARIABLE, PUBLIC_KEY, fingerprint, init_key
 from pipeline.core.params import read_yaml
 from pipeline.core.project import Project
-from pipeline.lineage import rotation
-from pipeline.lineage.rekeying import Wanted, rotate, with_fingerprint
+from pipeline.lineage.rekeying import staging
+from pipeline.lineage.rekeying.rotate import Wanted, rotate, with_fingerprint
 from pipeline.lineage.subjects import replaced
 from tests.building import ROOT, SIDECAR, Built, event, lines, record
 from tests.pages import DOCS, blocks
@@ -109,7 +109,7 @@ def refusal(project: Project, wanted: Wanted | None = None) -> str:
     with pytest.raises(PairtrailError) as caught:
         rotate(project, wanted or Wanted())
     assert files_of(project) == before
-    assert not project.rotation.exists()
+    assert not project.staging.exists()
     told = str(caught.value)
     assert not [raw for raw in (*ANNOTATORS, *WRITERS) if re.search(rf"\b{raw}\b", told)]
     return told
@@ -406,7 +406,7 @@ ROTATE = """
 import os, signal, sys
 from pathlib import Path
 from pipeline.core.project import Project
-from pipeline.lineage.rekeying import Wanted, rotate
+from pipeline.lineage.rekeying.rotate import Wanted, rotate
 left = int(sys.argv[2])
 def counted(real):
     def call(*args, **named):
@@ -465,7 +465,7 @@ def test_killed_at_any_point_it_changed_nothing_or_can_be_finished(
             path.unlink()
         for path in project.root.rglob(".*.lock"):  # what a killed run held; it holds nobody up
             path.unlink()
-        for path in project.rotation.iterdir() if project.rotation.exists() else ():
+        for path in project.staging.iterdir() if project.staging.exists() else ():
             path.unlink()
         check_rekeyed(project, before, old)
     assert states.count(True) > 8
@@ -481,7 +481,7 @@ def test_what_was_added_to_a_ledger_meanwhile_is_not_lost(project: Built, monkey
     def cut_off(_: Project) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.lineage.rekeying.finish", cut_off)
+    monkeypatch.setattr("pipeline.lineage.rekeying.rotate.finish", cut_off)
     with pytest.raises(KeyboardInterrupt):
         rotate(project, Wanted())
     monkeypatch.undo()
@@ -536,7 +536,7 @@ def test_a_disk_that_fails_is_told_in_one_line(project: Built, monkeypatch: pyte
     def denied(*_: Any) -> None:  # noqa: ANN401
         raise OSError(errno.EACCES, "Permission denied", "params.yaml")
 
-    monkeypatch.setattr(rotation, "_put", denied)
+    monkeypatch.setattr(staging, "_put", denied)
     with pytest.raises(PairtrailError, match="Permission denied; run `pairtrail keys rotate` again, which finishes it"):
         rotate(project, Wanted())
     monkeypatch.undo()
@@ -653,7 +653,7 @@ def test_dvc_yaml_has_the_reading_stage_know_the_key() -> None:
 
 
 def test_many_people_are_held_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.lineage import pseudonyms
+    from pipeline.lineage.rekeying import pseudonyms
 
     monkeypatch.setattr(pseudonyms, "_HELD_ROWS", 10)
     frames = (pl.DataFrame({"old": [str(i % 7), str(i % 50)], "new": [f"n{i % 7}", f"n{i % 50}"]}) for i in range(500))

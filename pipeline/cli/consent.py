@@ -67,6 +67,26 @@ def consent_withdraw(  # noqa: PLR0913
     typer.echo(as_json_text(found) if as_json else told(found))
 
 
+@consent_app.command("import")
+def consent_import(
+    file: Annotated[Path, typer.Argument(help="CSV or TSV, or JSON-LD after ISO/IEC TS 27560 in DPV.")],
+    *,
+    source: Annotated[str | None, typer.Option(metavar="NAME", help="The source whose ids the file's are.")] = None,
+    into: Annotated[
+        str, typer.Option(metavar="NAME", help="The ledger's file to add to, without .jsonl.")
+    ] = "imported",
+    as_json: AsJson = False,
+) -> None:
+    """Add the consent records of a file to the ledger: all of them, or none where one has a fault.
+
+    Example: pairtrail consent import consents.csv --source arena
+    """
+    from pipeline.lineage.consent.importing import import_consents, told
+
+    found = import_consents(project(), file, source, into)
+    typer.echo(as_json_text(found.as_dict()) if as_json else told(found))
+
+
 @consent_app.command("expiring")
 def consent_expiring(
     *,

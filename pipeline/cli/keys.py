@@ -42,6 +42,6 @@ def keys_rotate(
 
     Example: pairtrail keys rotate
     """
-    from pipeline.lineage.rekeying import Wanted, rotate
+    from pipeline.lineage.rekeying.rotate import Wanted, rotate
 
     typer.echo(rotate(find_project(Path.cwd(), rotating=True), Wanted(ids, leave_unmatched, keep_map)))

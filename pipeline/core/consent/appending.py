@@ -1,4 +1,8 @@
-"""The ledger is only added to: what the last build read of each file must still be how the file begins."""
+"""The ledger is only added to: what the last build read of each file must still be how the file begins.
+
+A stage whose outputs all are cached is not run where DVC remembers its inputs: of an old ledger it would take the old
+decisions. So in dvc.yaml an output of validate persists, which keeps DVC from remembering.
+"""
 
 from collections.abc import Iterator
 from hashlib import md5

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from getpass import getpass
 from pathlib import Path
 
-from pipeline.core.digests import keyed_digest_text
 from pipeline.core.errors import PairtrailError
-from pipeline.core.keys import load_key
-from pipeline.core.params import read_yaml
 from pipeline.core.project import Project
 from pipeline.core.sidecar.sources import load_sources
+from pipeline.lineage.consent.subjects import Subjects
 
 _PSEUDONYM = re.compile(r"[0-9a-f]{32}")
 
@@ -37,7 +35,7 @@ def whom(project: Project, named: str | None, *, person: bool = False, person_fi
         return Whom()
     if _PSEUDONYM.fullmatch(named) and not (person or person_file):
         return Whom(subject=named)
-    sources = {source.name: source for source in load_sources(project.raw)}
+    sources = [source.name for source in load_sources(project.raw)]
     if named not in sources:
         msg = (
             "the argument is neither a source nor a pseudonym (32 hexadecimal digits). A raw id is never one, as "
@@ -47,10 +45,7 @@ def whom(project: Project, named: str | None, *, person: bool = False, person_fi
     if not (person or person_file):
         return Whom(source=named)
     raw = _raw_id(person_file)
-    real = [source.name for source in sources.values() if not source.sidecar.synthetic]
-    key = load_key(project.root, str(read_yaml(project.params)["ingest"]["key_fingerprint"]), real)
-    subject = keyed_digest_text(key, "annotator", sources[named].namespace, raw)
-    return Whom(subject=subject, source=named, raw_id=raw)
+    return Whom(subject=Subjects(project, named).of_person(raw), source=named, raw_id=raw)
 
 
 def one_person(asked: Whom) -> str:
