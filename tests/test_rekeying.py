@@ -28,8 +28,8 @@ from pipeline.core.keys import KEY_FILE, KEY_FILE_VARIABLE, KEY_VARIABLE, PUBLIC
 from pipeline.core.params import read_yaml
 from pipeline.core.project import Project
 from pipeline.lineage.rekeying import staging
+from pipeline.lineage.rekeying.ledgers import replaced
 from pipeline.lineage.rekeying.rotate import Wanted, rotate, with_fingerprint
-from pipeline.lineage.subjects import replaced
 from tests.building import ROOT, SIDECAR, Built, event, lines, record
 from tests.pages import DOCS, blocks
 
@@ -109,7 +109,7 @@ def refusal(project: Project, wanted: Wanted | None = None) -> str:
     with pytest.raises(PairtrailError) as caught:
         rotate(project, wanted or Wanted())
     assert files_of(project) == before
-    assert not project.staging.exists()
+    assert not project.rotation.exists()
     told = str(caught.value)
     assert not [raw for raw in (*ANNOTATORS, *WRITERS) if re.search(rf"\b{raw}\b", told)]
     return told
@@ -465,7 +465,7 @@ def test_killed_at_any_point_it_changed_nothing_or_can_be_finished(
             path.unlink()
         for path in project.root.rglob(".*.lock"):  # what a killed run held; it holds nobody up
             path.unlink()
-        for path in project.staging.iterdir() if project.staging.exists() else ():
+        for path in project.rotation.iterdir() if project.rotation.exists() else ():
             path.unlink()
         check_rekeyed(project, before, old)
     assert states.count(True) > 8

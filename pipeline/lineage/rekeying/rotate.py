@@ -31,9 +31,9 @@ from pipeline.core.project import Project
 from pipeline.core.raw.rawfiles import Limits
 from pipeline.core.sidecar.sidecars import Source
 from pipeline.core.sidecar.sources import load_sources
+from pipeline.lineage.rekeying.ledgers import all_ledgers, replaced, subjects_of
 from pipeline.lineage.rekeying.pseudonyms import Keys, of_list, of_raw_files
 from pipeline.lineage.rekeying.staging import Preparing, finish
-from pipeline.lineage.rekeying.ledgers import all_ledgers, replaced, subjects_of
 from pipeline.stages import STAGES
 from pipeline.stages.ingest import Params
 
