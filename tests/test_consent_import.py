@@ -252,6 +252,13 @@ def test_nodes_of_one_document_refer_to_each_other(crowd: Built) -> None:
     assert "no dpv:ConsentRecord in it" in refused(crowd, lines(dpv(), nodes[1]))
 
 
+def test_what_many_records_say_of_one_node_is_held_once() -> None:
+    """Else a node that all of them describe would be read as often as there are records, for each of them."""
+    party = {"@id": "x:ltd", "dpv:hasName": ["Example Ltd", "Example"]}
+    graph = Graph([node for _ in range(3) for node in expand(dpv(dpv_hasDataController=party), Counter())])
+    assert len(graph.values({"a": [{"@id": "x:ltd"}]}, "a")[0][f"{PREFIXES['dpv']}hasName"]) == 2
+
+
 @pytest.mark.parametrize("code", CONSENT_STATUSES)
 @pytest.mark.parametrize("form", ["{p}:{c}", "{n}{c}", "{c}"])
 def test_each_status_is_known_as_text_and_as_iri(crowd: Built, code: str, form: str) -> None:

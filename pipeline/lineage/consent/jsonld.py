@@ -120,7 +120,7 @@ class Graph:
                 continue
             told = {json.dumps([node["@id"], key, one], sort_keys=True): one for one in value}
             whole.setdefault(key, []).extend(one for text, one in told.items() if text not in known)
-            known |= told.keys()
+            known.update(told)
 
     def whole(self, value: Node) -> Node:
         """Return all that the document says of a node."""
