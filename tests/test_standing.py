@@ -33,7 +33,8 @@ SOUND = {
 def refused(terms: dict[str, Any] | None = None, /, **changes: Any) -> str | None:  # noqa: ANN401
     """Hold one consent, sound but for the changes, against the terms."""
     (row,) = held([{**SOUND, **changes}], **(terms or {}))
-    return row["refused"]
+    reason: str | None = row["refused"]
+    return reason
 
 
 def held(consents: list[dict[str, Any]], **terms: Any) -> list[dict[str, Any]]:  # noqa: ANN401
