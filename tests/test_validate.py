@@ -272,3 +272,32 @@ def test_system_messages_may_precede(project: Built) -> None:
     turns = said("system s", "system t", "user a", "assistant b", "user c")
     project.source("s", {"x.jsonl": lines(record(prompt=turns))}, **MESSAGES).run("ingest", "validate")
     assert project.reasons("validate") == {}
+
+
+def test_a_withdrawn_consent_counts_beside_a_record_that_names_nobody(project: Built) -> None:
+    """Two ratings make a comparison: that nobody is named for one of them takes the other's reference from no row."""
+    score = {
+        "name": "help",
+        "dataType": "NUMERIC",
+        "source": "ANNOTATION",
+        "authorUserId": "ann",
+        "timestamp": "2026-01-01",
+    }
+    scores = [
+        {**score, "id": "s1", "traceId": "t1", "value": 1, "who": "ann", "consent": "c"},
+        {**score, "id": "s2", "traceId": "t2", "value": 2},
+    ]
+    traces = [{"id": f"t{number}", "input": "Why?", "output": f"answer {number}"} for number in (1, 2)]
+    ref = {"role": "prompt_author", "subject": "who", "consent_id": "consent"}
+    project.source(
+        "s",
+        {"x.jsonl": lines(*scores), "traces.jsonl": lines(*traces)},
+        adapter="langfuse",
+        files=["x.jsonl"],
+        join={"traces": {"glob": "traces.jsonl", "key": "id", "on": "traceId"}},
+        options={"scores": {"help": {"scale": [1, 5], "rubric": "r-1"}}},
+        fields={"consent_refs": [ref]},
+    )
+    withdrawn = event(consent_id="c", subject=pseudonym("ann"), status="ConsentWithdrawn")
+    project.consents("people.jsonl", withdrawn).run("ingest", "validate")
+    assert project.reasons("validate") == {"consent_withdrawn": 1}

@@ -127,23 +127,26 @@ def _one_license(name: str) -> None:
 
 
 def _consents_of_rows(comparisons: pl.LazyFrame, consents: pl.LazyFrame) -> pl.LazyFrame:
-    """Say of each row that names somebody what all its consents come to.
+    """Say of each row with references what all its consents come to.
 
     That is the first reason why one of them does not stand, the purposes that all allow (as bits), the roles that are
-    covered, whether one is named by half, and the events that this hangs on.
+    covered and those in which one is lacking, whether somebody is named, or by half, and the events that this hangs on.
     """
     refs = (
         comparisons.select("comparison_id", "consent_refs").explode("consent_refs").unnest("consent_refs")
-        .filter(pl.col("subject").is_not_null() | pl.col("consent_id").is_not_null())
+        .filter(pl.col("role").is_not_null())
         .join(consents, on=["consent_id", "subject"], how="left")
     )  # fmt: skip
-    whole = pl.col("subject").is_not_null() & pl.col("consent_id").is_not_null()
+    subject, consent = pl.col("subject").is_not_null(), pl.col("consent_id").is_not_null()
+    whole, named = subject & consent, subject | consent
     unknown = pl.lit("consent_unknown", pl.Enum(list(CONSENT_REASONS)))
     return refs.group_by("comparison_id").agg(
-        refused=pl.when(pl.col("event").is_null()).then(unknown).otherwise("refused").min(),
-        allowed=pl.col("purposes").fill_null(0).bitwise_and(),
+        refused=pl.when(pl.col("event").is_null()).then(unknown).otherwise("refused").filter(named).min(),
+        allowed=pl.col("purposes").filter(named).fill_null(0).bitwise_and(),
         covered=pl.col("role").filter(whole),
-        halved=(~whole).any(),
+        lacking=pl.col("role").filter(~whole),
+        named=named.any(),
+        halved=(named & ~whole).any(),
         consent_events=pl.col("event").drop_nulls().unique().sort(),
     )
 
@@ -176,8 +179,9 @@ def _version_rules(known: dict[str, list[str]], params: Params) -> dict[str, pl.
 
 
 def _consent_rules(licensed: pl.Expr) -> dict[str, pl.Expr]:
-    uncovered = pl.col("roles").list.set_difference(pl.col("covered")).list.len() > 0
-    unnamed = pl.col("stated").is_null() | (pl.col("stated").list.len() == 0) | pl.col("covered").is_null()
+    covered = pl.col("covered").list.set_difference(pl.col("lacking"))
+    uncovered = pl.col("roles").list.set_difference(covered).list.len() > 0
+    unnamed = pl.col("stated").is_null() | (pl.col("stated").list.len() == 0) | ~pl.col("named").fill_null(value=False)
     rules = {reason: pl.col("refused") == reason for reason in CONSENT_REASONS}
     return {
         **rules,
