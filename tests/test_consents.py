@@ -65,7 +65,7 @@ def told(project: Built) -> list[tuple[str, str | None]]:
     ("stated", "expected"),
     [
         (WHOLE, [("annotator", "3"), ("prompt_author", "1"), ("prompt_author", "2")]),
-        (HALF, [("annotator", "3"), ("prompt_author", None)]),
+        (HALF, [("annotator", "3"), ("prompt_author", "1"), ("prompt_author", None)]),
     ],
 )
 def test_a_row_tells_the_same_consent_whatever_else_is_in_its_batch(

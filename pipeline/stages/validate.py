@@ -124,30 +124,33 @@ def _one_license(name: str) -> None:
 
 
 def _consents_of_rows(comparisons: pl.LazyFrame, consents: pl.LazyFrame, licensed: pl.Expr) -> pl.LazyFrame:
-    """Say of each row that names somebody what all its consents come to.
+    """Say of each row with references what all its consents come to.
 
     That is the first reason why one of them does not stand, the purposes that all allow (as bits; one that does not
-    stand allows none), the roles that are covered, whether one is named by half, and the events that this hangs on.
+    stand allows none), the roles that are covered and those in which one is lacking, whether somebody is named, or by
+    half, and the events that this hangs on.
     """
     refs = (
         comparisons.select("comparison_id", "license", "consent_refs").explode("consent_refs").unnest("consent_refs")
-        .filter(pl.col("subject").is_not_null() | pl.col("consent_id").is_not_null())
+        .filter(pl.col("role").is_not_null())
         .join(consents, on=["consent_id", "subject"], how="left", suffix="_recorded")
     )  # fmt: skip
-    whole = pl.col("subject").is_not_null() & pl.col("consent_id").is_not_null()
+    subject, consent = pl.col("subject").is_not_null(), pl.col("consent_id").is_not_null()
     reasons = pl.Enum(list(CONSENT_REASONS))
     refused = (
         pl.when(pl.col("event").is_null()).then(pl.lit("consent_unknown", reasons))
         .when(~licensed).then(pl.lit("license_not_allowed", reasons)).otherwise("refused")
     )  # fmt: skip
     return (
-        refs.with_columns(refused=refused)
+        refs.with_columns(refused=refused, whole=subject & consent, named=subject | consent)
         .group_by("comparison_id")
         .agg(
-            pl.col("refused").min(),
-            allowed=pl.when(pl.col("refused").is_null()).then("purposes").fill_null(0).bitwise_and(),
-            covered=pl.col("role").filter(whole),
-            halved=(~whole).any(),
+            pl.col("refused").filter("named").min(),
+            pl.col("named").any(),
+            allowed=pl.when(pl.col("refused").is_null()).then("purposes").filter("named").fill_null(0).bitwise_and(),
+            covered=pl.col("role").filter("whole"),
+            lacking=pl.col("role").filter(~pl.col("whole")),
+            halved=(pl.col("named") & ~pl.col("whole")).any(),
             consent_events=pl.col("event").drop_nulls().unique().sort(),
         )
     )
@@ -181,8 +184,9 @@ def _version_rules(known: dict[str, list[str]], params: Params) -> dict[str, pl.
 
 
 def _consent_rules(licensed: pl.Expr) -> dict[str, pl.Expr]:
-    uncovered = pl.col("roles").list.set_difference(pl.col("covered")).list.len() > 0
-    unnamed = pl.col("stated").is_null() | (pl.col("stated").list.len() == 0) | pl.col("covered").is_null()
+    covered = pl.col("covered").list.set_difference(pl.col("lacking"))
+    uncovered = pl.col("roles").list.set_difference(covered).list.len() > 0
+    unnamed = pl.col("stated").is_null() | (pl.col("stated").list.len() == 0) | ~pl.col("named").fill_null(value=False)
     rules = {reason: pl.col("refused") == reason for reason in CONSENT_REASONS}
     return {
         **rules,

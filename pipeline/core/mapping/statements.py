@@ -73,13 +73,11 @@ def _as_stated(refs: list[ConsentRef], joined: Joined) -> tuple[pl.Series, Found
 def consents_together(refs: pl.Series, found: Found, places: list[int]) -> tuple[pl.Series, Found]:
     """Gather the consent references of the records that each verdict draws on; `places` are verdicts, ascending.
 
-    Everybody behind a row must have consented: where one record lacks a reference in a role, what the others state in
-    it does not stand in for that, so the incomplete one is kept alone.
+    Everybody behind a row must have consented, so incomplete references are kept beside the others: where one record
+    lacks a reference in a role, what the others state in it does not stand in for that.
     """
-    ref = pl.col("consent_refs").struct.field
-    lacks = ref("subject").is_null() | ref("consent_id").is_null()
     single = pl.DataFrame({"place": places, "consent_refs": refs}).explode("consent_refs")
-    kept = single.filter(~lacks.any().over("place", ref("role")) | lacks).unique().sort("place", "consent_refs")
+    kept = single.unique().sort("place", "consent_refs")
     together = kept.group_by("place", maintain_order=True).agg("consent_refs")
     marks = [
         (
