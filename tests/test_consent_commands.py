@@ -18,6 +18,7 @@ from pipeline.lineage.consent.access import access
 from pipeline.lineage.consent.asking import Whom, whom
 from pipeline.lineage.consent.report import report
 from pipeline.lineage.consent.status import expiring, status
+from pipeline.lineage.consent.status import told as told_of
 from pipeline.lineage.consent.withdraw import withdraw
 from tests.building import SIDECAR, Built, build, event, lines, record
 
@@ -110,8 +111,21 @@ def test_status_of_a_person_with_their_history(built: Built, tmp_path: Path) -> 
     assert [event["status"] for event in found["history"]] == ["ConsentGiven"]
     unrecorded = status(built, person(built, 3, tmp_path))
     assert unrecorded["consents"] == unrecorded["history"] == []
+    assert found["contradictions"] == []
     with pytest.raises(PairtrailError, match="neither the ledger nor a row"):
         status(built, Whom(subject=NOBODY))
+
+
+def test_what_contradicts_is_told_by_moment_and_key(project: Built) -> None:
+    project.source("s", {"x.jsonl": lines(record())})
+    project.consents("a.jsonl", event(subject=ANN, valid_until="2027-01-01"))
+    project.consents("b.jsonl", event(subject=ANN, valid_until="2026-07-01", status="ConsentWithdrawn"))
+    found = status(project, Whom(subject=ANN))
+    [moment] = found["contradictions"]
+    assert (moment["status_time"], sorted(moment["keys"])) == ("2025-01-01T00:00:00Z", ["status", "valid_until"])
+    [consent] = found["consents"]
+    assert (consent["status"], consent["valid_until"]) == ("ConsentWithdrawn", "2026-07-01")
+    assert "has two of status, valid_until; the strictest counts" in told_of(found)
 
 
 def test_what_ends_within_some_days(built: Built) -> None:

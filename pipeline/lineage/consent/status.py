@@ -8,7 +8,7 @@ import polars as pl
 
 from pipeline.core.consent.events import read_events
 from pipeline.core.consent.standing import Terms
-from pipeline.core.consent.states import KEY
+from pipeline.core.consent.states import KEY, contradictions
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
 from pipeline.lineage.consent.asking import Whom
@@ -46,13 +46,25 @@ def _of_person(project: Project, terms: Terms, known: pl.DataFrame, subject: str
         raise PairtrailError(msg)
     shown = known.select("consent_id", "standing", "status", *_SHOWN, "rows", "contradictions").to_dicts()
     consents = [{name: _written(value) for name, value in row.items()} for row in shown]
-    return {"as_of": str(terms.as_of), "subject": subject, "consents": consents, "history": history(project, subject)}
+    events = read_events(project.ledger).filter(subject=subject)
+    disputed = [{name: _written(value) for name, value in row.items()} for row in contradictions(events).to_dicts()]
+    return {
+        "as_of": str(terms.as_of),
+        "subject": subject,
+        "consents": consents,
+        "contradictions": disputed,
+        "history": _history(events),
+    }
 
 
 def history(project: Project, subject: str) -> list[dict[str, Any]]:
     """Return all events of a subject, in order, each with what it states and no more."""
-    events = read_events(project.ledger).filter(subject=subject).sort("status_time", "consent_id", "event").to_dicts()
-    return [{name: _written(value) for name, value in event.items() if value is not None} for event in events]
+    return _history(read_events(project.ledger).filter(subject=subject))
+
+
+def _history(events: pl.DataFrame) -> list[dict[str, Any]]:
+    ordered = events.sort("status_time", "consent_id", "event").to_dicts()
+    return [{name: _written(value) for name, value in event.items() if value is not None} for event in ordered]
 
 
 def _written(value: Any) -> Any:  # noqa: ANN401
@@ -69,6 +81,11 @@ def told(found: dict[str, Any]) -> str:
         lines += [f"consent {row['consent_id']}: {row['standing']}, named by {row['rows']:,} rows"]
         lines += [f"  {name:16} {_brief(row[name])}" for name in ("status", *_SHOWN, "contradictions") if row[name]]
     lines += ["no consent record"] if not found["consents"] else []
+    for moment in found["contradictions"]:
+        keys = ", ".join(moment["keys"])
+        lines.append(
+            f"contradiction: {moment['consent_id']} at {moment['status_time']} has two of {keys}; the strictest counts"
+        )
     lines += [f"history: {len(found['history']):,} events"]
     for event in found["history"]:
         rest = ", ".join(f"{name} {_brief(value)}" for name, value in event.items() if name not in _HEAD)
