@@ -23,7 +23,7 @@ _TEXTS = pl.List(pl.String)
 
 
 def _several(known: tuple[str, ...] | None, description: str) -> pa.Column:
-    checks = [] if known is None else [pa.Check(_all_in(known), name="known_codes")]
+    checks = [] if known is None else [pa.Check(_all_in(known), name="known_codes", statistics={"codes": known})]
     return pa.Column(_TEXTS, checks=checks, nullable=True, description=description)
 
 

@@ -78,7 +78,6 @@ FIELD_MAP = {
     "presented_order": "order",
     "language": "lang",
     "strength": {"path": "how", "scale": [0, 3]},
-    "consent_refs": [{"role": "annotator", "subject": "annotator", "consent_id": "consent"}],
 }
 GAPS: list[dict[str, Any]] = [
     *({name: None} for name in ("annotator", "consent", "ma", "mb", "da", "db", "tpl", "at", "order", "lang", "how")),
@@ -104,10 +103,10 @@ def varied(project: Built) -> Built:
 def test_coverage_is_what_the_published_verdicts_state(varied: Built) -> None:
     told = manifest(varied)["coverage"]
     assert told == counted(varied)
-    # By hand: each gap stands three times among 47. A reference needs a subject too, which is the annotator here.
+    # By hand: each gap stands three times among 47. No row is published without a consent record.
     assert told["s"]["rows"] == 3 * len(GAPS) + 5 == 47
     assert told["s"]["decoder_a"] == round((47 - 9) / 47, 6)
-    assert told["s"]["consent_refs"] == round((47 - 9) / 47, 6)
+    assert told["s"]["consent_refs"] == 1
     assert told["s"]["created_at"] == told["s"]["model_b"] == round((47 - 6) / 47, 6)
     assert (told["s"]["written_by"], told["judge"]["written_by"]) == (1.0, 0.0)
     assert (told["judge"]["rows"], told["judge"]["decoder_a"], told["judge"]["decoder_b"]) == (7, 0.0, 1.0)

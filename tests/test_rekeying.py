@@ -337,7 +337,11 @@ def test_a_tracked_file_that_is_not_here_stops_it(project: Built) -> None:
     consented(project)
     (project.ledger / "consent/2024.jsonl.dvc").write_text("outs: []\n")
     told = refusal(project)
-    assert "1 files that DVC tracks are not here, data/ledger/consent/2024.jsonl the first" in told
+    assert "2024.jsonl.dvc: not pulled; run `dvc pull`" in told
+    (project.ledger / "consent/2024.jsonl.dvc").unlink()
+    (project.raw / "s/late.jsonl.dvc").write_text("outs: []\n")
+    told = refusal(project)
+    assert "1 files that DVC tracks are not here, data/raw/s/late.jsonl the first" in told
     assert "dvc pull" in told
 
 
