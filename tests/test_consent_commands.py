@@ -215,6 +215,28 @@ def test_who_is_bound_by_contract_objects(tmp_path: Path) -> None:
     assert len((project.ledger / "consent" / "withdrawals.jsonl").read_text().splitlines()) == 1
 
 
+def test_a_withdrawal_that_would_have_no_effect_is_not_written(tmp_path: Path) -> None:
+    project = people_project(tmp_path / "project")
+    later = "2199-01-01T00:00:00Z"
+    project.consents("later.jsonl", event(subject=BOB, consent_id="c-bob", status_time=later))
+    with pytest.raises(PairtrailError, match="1 of these consents were given at a later time"):
+        withdraw(project, Whom(subject=ANN), consent_id=None, at="2020-01-01T00:00:00Z", how=None)
+    with pytest.raises(PairtrailError, match="2199-01-01T00:00:00Z the newest"):
+        withdraw(project, Whom(subject=BOB), consent_id=None, at=None, how=None)
+    assert not (project.ledger / "consent" / "withdrawals.jsonl").exists()
+    assert withdraw(project, Whom(subject=BOB), consent_id=None, at=later, how=None)["new"] == 1
+    assert project.run("validate").reasons("validate")["consent_withdrawn"] == 12
+
+
+def test_who_states_no_basis_at_all_withdraws(tmp_path: Path) -> None:
+    project = people_project(tmp_path / "project")
+    later = event(subject=ANN, consent_id="c-ann", legal_basis=[], status_time="2025-06-01T00:00:00Z")
+    project.consents("later.jsonl", later)
+    assert withdraw(project, Whom(subject=ANN), consent_id=None, at=None, how=None)["consents"][0]["will_be"] == (
+        "ConsentWithdrawn"
+    )
+
+
 def test_a_person_without_a_record_can_withdraw_too(tmp_path: Path) -> None:
     project = people_project(tmp_path / "project")
     found = withdraw(project, Whom(subject=EVE), consent_id=None, at=None, how=None)
