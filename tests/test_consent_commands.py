@@ -184,6 +184,22 @@ def test_access_gathers_all_of_one_person_and_nothing_of_another(built: Built, t
         access(built, Whom())
 
 
+def test_access_gives_no_record_that_holds_an_id_s_characters_alone(tmp_path: Path) -> None:
+    project = build(tmp_path / "project")
+    within = json.dumps({"worker": "5"})
+    theirs = [record(annotator=5), record(meta=within), record(meta=json.dumps({"worker": "52"}))]
+    others = [record(annotator="15"), record(a="I am 5 years old."), record(annotator="50")]
+    cut = lines(record(annotator="5"), record(annotator="15")).replace("}\n", "\n")
+    project.source("votes", {"x.jsonl": lines(*theirs, *others) + cut})
+    (tmp_path / "id").write_text("5\n", encoding="utf-8")
+    found = access(project, whom(project, "votes", person_file=tmp_path / "id"))
+    assert [(one["source_row"], one["quarantined"]) for one in found["raw_records"]] == [
+        (1, None),
+        (2, None),
+        (7, "broken_json"),
+    ]
+
+
 def test_withdrawal_withholds_the_rows_and_moves_none(tmp_path: Path) -> None:
     project = people_project(tmp_path / "project")
     before = project.table("split/decisions")
