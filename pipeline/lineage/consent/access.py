@@ -14,6 +14,7 @@ from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import scan_comparisons
 from pipeline.core.project import Project
 from pipeline.core.raw.rawfiles import read_batches
+from pipeline.core.references import copied_refs
 from pipeline.core.sidecar.sources import load_sources
 from pipeline.core.terminal import as_json_text
 from pipeline.lineage.consent.asking import Whom, one_person
@@ -46,7 +47,8 @@ def access(project: Project, asked: Whom) -> dict[str, Any]:
 
 def _rows(project: Project, subject: str) -> pl.DataFrame:
     named = pl.col("consent_refs").list.eval(pl.element().struct.field("subject") == subject).list.any()
-    theirs = (pl.col("annotator") == subject) | named
+    copied = copied_refs(project).filter(pl.col("subject") == subject).collect()["comparison_id"].unique()
+    theirs = (pl.col("annotator") == subject) | named | pl.col("comparison_id").is_in(copied.to_list())
     return scan_comparisons(project).filter(theirs).select("comparison_id").collect(engine="streaming")
 
 
