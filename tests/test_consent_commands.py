@@ -198,6 +198,22 @@ def test_access_gathers_all_of_one_person_and_nothing_of_another(built: Built, t
         access(built, Whom())
 
 
+def test_access_gives_no_record_that_holds_an_id_s_characters_alone(tmp_path: Path) -> None:
+    project = build(tmp_path / "project")
+    within = json.dumps({"worker": "5"})
+    theirs = [record(annotator=5), record(meta=within), record(meta=json.dumps({"worker": "52"}))]
+    others = [record(annotator="15"), record(a="I am 5 years old."), record(annotator="50")]
+    cut = lines(record(annotator="5"), record(annotator="15")).replace("}\n", "\n")
+    project.source("votes", {"x.jsonl": lines(*theirs, *others) + cut})
+    (tmp_path / "id").write_text("5\n", encoding="utf-8")
+    found = access(project, whom(project, "votes", person_file=tmp_path / "id"))
+    assert [(one["source_row"], one["quarantined"]) for one in found["raw_records"]] == [
+        (1, None),
+        (2, None),
+        (7, "broken_json"),
+    ]
+
+
 def test_withdrawal_withholds_the_rows_and_moves_none(tmp_path: Path) -> None:
     project = people_project(tmp_path / "project")
     before = project.table("split/decisions")
@@ -227,6 +243,28 @@ def test_who_is_bound_by_contract_objects(tmp_path: Path) -> None:
     with pytest.raises(PairtrailError, match="neither the ledger nor a row"):
         withdraw(project, Whom(subject=NOBODY), consent_id=None, at=None, how=None)
     assert len((project.ledger / "consent" / "withdrawals.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_withdrawal_that_would_have_no_effect_is_not_written(tmp_path: Path) -> None:
+    project = people_project(tmp_path / "project")
+    later = "2199-01-01T00:00:00Z"
+    project.consents("later.jsonl", event(subject=BOB, consent_id="c-bob", status_time=later))
+    with pytest.raises(PairtrailError, match="1 of these consents were given at a later time"):
+        withdraw(project, Whom(subject=ANN), consent_id=None, at="2020-01-01T00:00:00Z", how=None)
+    with pytest.raises(PairtrailError, match="2199-01-01T00:00:00Z the newest"):
+        withdraw(project, Whom(subject=BOB), consent_id=None, at=None, how=None)
+    assert not (project.ledger / "consent" / "withdrawals.jsonl").exists()
+    assert withdraw(project, Whom(subject=BOB), consent_id=None, at=later, how=None)["new"] == 1
+    assert project.run("validate").reasons("validate")["consent_withdrawn"] == 12
+
+
+def test_who_states_no_basis_at_all_withdraws(tmp_path: Path) -> None:
+    project = people_project(tmp_path / "project")
+    later = event(subject=ANN, consent_id="c-ann", legal_basis=[], status_time="2025-06-01T00:00:00Z")
+    project.consents("later.jsonl", later)
+    assert withdraw(project, Whom(subject=ANN), consent_id=None, at=None, how=None)["consents"][0]["will_be"] == (
+        "ConsentWithdrawn"
+    )
 
 
 def test_a_person_without_a_record_can_withdraw_too(tmp_path: Path) -> None:

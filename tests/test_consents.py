@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.building import Built, lines
+from pipeline.lineage.consent.held import rows_by_consent
+from tests.building import SIDECAR, Built, event, lines, record
 
 JOIN = {"traces": {"glob": "traces.jsonl", "key": "id", "on": "traceId"}}
 ROLES = ["prompt_author", "annotator"]
@@ -83,3 +84,31 @@ def test_a_row_tells_the_same_consent_whatever_else_is_in_its_batch(
     assert [told(one) for one in found] == [told(found[0])] * len(found)
     refused = {} if stated is WHOLE else {"no_consent": 1}
     assert [one.reasons("validate") for one in found] == [refused] * len(found)
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_who_withdrew_counts_in_whichever_delivery_they_are_named(files: int, project: Built) -> None:
+    stated = [
+        [record(prompt=f"question {number}", consent=consent) for number in range(20)] for consent in ("c-1", "c-2")
+    ]
+    written = {"x.jsonl": lines(*stated[0], *stated[1])} if files == 1 else {}
+    if files > 1:
+        written = {f"{place}.jsonl": lines(*one) for place, one in enumerate(stated)}
+    refs = [{"role": "annotator", "subject": "annotator", "consent_id": "consent"}]
+    project.source("s", written, fields={**SIDECAR["fields"], "consent_refs": refs}).run("ingest").everybody_agrees()
+    ann = project.comparisons()["annotator"][0]
+    agreed = [event(subject=ann, consent_id=consent) for consent in ("c-1", "c-2")]
+    assert project.consents("everybody.jsonl", *agreed).run("validate").reasons("validate") == {}
+    for consent in ("c-1", "c-2"):
+        later = event(subject=ann, consent_id=consent, status="ConsentWithdrawn", status_time="2025-02-01T00:00:00Z")
+        project.consents("later.jsonl", later).run("validate")
+        assert project.reasons("validate") == {"consent_withdrawn": 20}
+        assert {row["consent_id"]: row["rows"] for row in rows_by_consent(project).to_dicts()} == {
+            "c-1": 20,
+            "c-2": 20,
+            "whole": 20,
+        }
+    project.consents(
+        "later.jsonl", event(subject=ann, consent_id="c-2", purposes=[], status_time="2025-02-01T00:00:00Z")
+    )
+    assert project.run("validate").reasons("validate") == {"no_common_purpose": 20}

@@ -107,7 +107,19 @@ def _parted(batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def _write_shard(aside: "_Aside", path: Path) -> None:
     """Write each comparison of a file once: of equal ids the row with the least record digest."""
-    keys = ["comparison_id", "record_digest", "source_row"]
-    parts = (part.sort(keys).unique("comparison_id", keep="first", maintain_order=True) for part in aside.parts())
-    if not write_sorted(parts, path, COMPARISONS):
+    if not write_sorted(map(_once, aside.parts()), path, COMPARISONS):
         path.unlink()
+
+
+def _once(part: pl.DataFrame) -> pl.DataFrame:
+    """Keep one row of each comparison; it names everybody whom any of them names as having consented."""
+    ordered = part.sort("comparison_id", "record_digest", "source_row")
+    kept = ordered.unique("comparison_id", keep="first", maintain_order=True)
+    if kept.height == ordered.height:
+        return kept
+    copied = ordered.filter(pl.col("comparison_id").is_duplicated()).select("comparison_id", "consent_refs")
+    each = copied.explode("consent_refs").drop_nulls().unique().sort("comparison_id", "consent_refs")
+    named = each.group_by("comparison_id", maintain_order=True).agg(pl.col("consent_refs").alias("named"))
+    rows = kept.join(named, on="comparison_id", how="left", maintain_order="left")
+    more = pl.col("named").list.len() > pl.col("consent_refs").list.len()
+    return rows.with_columns(pl.when(more).then("named").otherwise("consent_refs").alias("consent_refs")).drop("named")

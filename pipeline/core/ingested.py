@@ -54,6 +54,15 @@ def shards_of(project: Project) -> list[Path]:
     return sorted(project.needs(project.shards, "ingest").glob("*.parquet"))
 
 
+def scan_copied_refs(project: Project) -> pl.LazyFrame:
+    """Scan the consent references of comparisons that several shards hold, those of the rows that are not read too."""
+    copied = _unread(project).select("comparison_id").unique()
+    if copied.is_empty():
+        return scan_comparisons(project).select("comparison_id", "consent_refs").head(0)
+    scan = pl.scan_parquet(shards_of(project), glob=False).select("comparison_id", "consent_refs")
+    return scan.join(copied.lazy(), on="comparison_id", how="semi")
+
+
 def _unread(project: Project) -> pl.DataFrame:
     """Return (comparison, shard) of the rows that are not read; only comparisons with copies are looked at."""
     occurrences = scan_occurrences(project).select("comparison_id", "source_file", "canonical", "part")

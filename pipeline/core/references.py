@@ -12,7 +12,7 @@ import polars as pl
 from pipeline.core.consent.appending import refuse_rewritten
 from pipeline.core.consent.events import read_events
 from pipeline.core.consent.states import consents
-from pipeline.core.ingested import scan_occurrences
+from pipeline.core.ingested import scan_copied_refs, scan_occurrences
 from pipeline.core.project import Project
 from pipeline.core.receiving import batches, divided, parts_of
 from pipeline.core.sidecar.sources import load_sources
@@ -59,6 +59,24 @@ def event_conflicts(project: Project) -> pl.LazyFrame:
     return pl.concat(found).select("comparison_id").lazy()
 
 
+def copied_refs(project: Project) -> pl.LazyFrame:
+    """Read who consented to a comparison of which two deliveries do not say the same: everybody whom any names.
+
+    Stages read one delivery of each comparison, and which one hangs on a digest: a withdrawal that another one names
+    must not hang on that.
+    """
+    refs = ["comparison_id", "role", "subject", "consent_id"]
+    found = [pl.DataFrame(schema=dict.fromkeys(refs, pl.String))]
+    with spilling(project.spill / "copies") as folder:
+        for _, part in divided(batches(scan_copied_refs(project)), folder, "comparison_id", parts_of(project)):
+            rows = pl.col("comparison_id").count().over("comparison_id")
+            each = part.with_columns(rows=rows).explode("consent_refs").drop_nulls("consent_refs")
+            counted = each.unnest("consent_refs").group_by(*refs, "rows").len()
+            differ = pl.col("len").ne(pl.col("rows")).any().over("comparison_id")
+            found.append(counted.filter(differ).select(refs))
+    return pl.concat(found).lazy()
+
+
 def versions(project: Project) -> pl.LazyFrame:
     """Read which policy and rubric versions exist as files."""
     rows = [("policy", name) for name in load_versions(project.policy)]
@@ -69,6 +87,7 @@ def versions(project: Project) -> pl.LazyFrame:
 READERS: dict[str, Callable[[Project], pl.LazyFrame]] = {
     "statements": statements,
     "consents": consent_states,
+    "copied_refs": copied_refs,
     "event_conflicts": event_conflicts,
     "versions": versions,
 }

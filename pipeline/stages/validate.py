@@ -50,7 +50,7 @@ CONTRACT = Contract(
         "consent_refs",
         "source",
     ),
-    references=("statements", "event_conflicts", "versions", "consents"),
+    references=("statements", "event_conflicts", "versions", "consents", "copied_refs"),
     schema=VALIDATE,
     parted_by=("comparison_id",),
 )
@@ -87,11 +87,12 @@ def decide(comparisons: pl.LazyFrame, references: References, params: Params) ->
     licenses = comparisons.select(pl.col("license").unique()).collect()["license"].to_list()
     recorded = references["consents"].select(pl.col("license").drop_nulls().unique()).collect()["license"].to_list()
     consents = standing(references["consents"], params.terms)
+    named = _refs_of_rows(comparisons, references["copied_refs"])
     conflicts = references["event_conflicts"].select("comparison_id", conflict=pl.lit(value=True))
     stated = (
         comparisons.join(conflicts, on="comparison_id", how="left")
         .join(references["statements"].rename({"purposes": "stated"}), on="source", how="left")
-        .join(_consents_of_rows(comparisons, consents, named_by(licenses, recorded)), on="comparison_id", how="left")
+        .join(_consents_of_rows(named, consents, named_by(licenses, recorded)), on="comparison_id", how="left")
         .with_columns(bits=as_bits(pl.col("stated")).fill_null(0) & pl.col("allowed").fill_null(0))
     )
     existing = references["versions"].collect()
@@ -123,16 +124,22 @@ def _one_license(name: str) -> None:
         raise PairtrailError(msg)
 
 
-def _consents_of_rows(comparisons: pl.LazyFrame, consents: pl.LazyFrame, licensed: pl.Expr) -> pl.LazyFrame:
+def _refs_of_rows(comparisons: pl.LazyFrame, copied: pl.LazyFrame) -> pl.LazyFrame:
+    """Return everybody whom a row names, or another delivery of it, each once."""
+    rows = comparisons.select("comparison_id", "license", "consent_refs").explode("consent_refs").unnest("consent_refs")
+    others = comparisons.select("comparison_id", "license").join(copied, on="comparison_id", how="inner")
+    return pl.concat([rows, others.select("comparison_id", "license", "role", "subject", "consent_id")]).unique()
+
+
+def _consents_of_rows(refs: pl.LazyFrame, consents: pl.LazyFrame, licensed: pl.Expr) -> pl.LazyFrame:
     """Say of each row with references what all its consents come to.
 
     That is the first reason why one of them does not stand, the purposes that all allow (as bits; one that does not
     stand allows none), the roles that are covered and those in which one is lacking, whether somebody is named, or by
     half, and the events that this hangs on.
     """
-    refs = (
-        comparisons.select("comparison_id", "license", "consent_refs").explode("consent_refs").unnest("consent_refs")
-        .filter(pl.col("role").is_not_null())
+    held = (
+        refs.filter(pl.col("role").is_not_null())
         .join(consents, on=["consent_id", "subject"], how="left", suffix="_recorded")
     )  # fmt: skip
     subject, consent = pl.col("subject").is_not_null(), pl.col("consent_id").is_not_null()
@@ -142,7 +149,7 @@ def _consents_of_rows(comparisons: pl.LazyFrame, consents: pl.LazyFrame, license
         .when(~licensed).then(pl.lit("license_not_allowed", reasons)).otherwise("refused")
     )  # fmt: skip
     return (
-        refs.with_columns(refused=refused, whole=subject & consent, named=subject | consent)
+        held.with_columns(refused=refused, whole=subject & consent, named=subject | consent)
         .group_by("comparison_id")
         .agg(
             pl.col("refused").filter("named").min(),

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import scan_comparisons
 from pipeline.core.project import Project
 from pipeline.core.raw.rawfiles import read_batches
+from pipeline.core.references import copied_refs
 from pipeline.core.sidecar.sources import load_sources
 from pipeline.core.terminal import as_json_text
 from pipeline.lineage.consent.asking import Whom, one_person
@@ -44,7 +47,8 @@ def access(project: Project, asked: Whom) -> dict[str, Any]:
 
 def _rows(project: Project, subject: str) -> pl.DataFrame:
     named = pl.col("consent_refs").list.eval(pl.element().struct.field("subject") == subject).list.any()
-    theirs = (pl.col("annotator") == subject) | named
+    copied = copied_refs(project).filter(pl.col("subject") == subject).collect()["comparison_id"].unique()
+    theirs = (pl.col("annotator") == subject) | named | pl.col("comparison_id").is_in(copied.to_list())
     return scan_comparisons(project).filter(theirs).select("comparison_id").collect(engine="streaming")
 
 
@@ -59,19 +63,24 @@ def _raw_records(project: Project, asked: Whom) -> Iterator[dict[str, Any]]:
 
 
 def _records_of(path: Path, declared: Any, name: str, raw_id: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
-    needle = json.dumps(raw_id, ensure_ascii=False)[1:-1].encode()
+    """Yield the records that hold the id as a value; of what cannot be decoded, those where it stands by itself.
+
+    Not those that hold its characters: `5` stands in most records, and they are other people's.
+    """
+    forms = {raw_id.encode(), json.dumps(raw_id)[1:-1].encode(), json.dumps(raw_id, ensure_ascii=False)[1:-1].encode()}
+    alone = re.compile(rb"(?<!\w)(?:" + b"|".join(map(re.escape, sorted(forms))) + rb")(?!\w)")
 
     def holds(raws: list[bytes]) -> list[str]:
-        return ["yes" if needle in raw or raw_id.encode() in raw else "" for raw in raws]
+        return ["yes" if alone.search(raw) else "" for raw in raws]
 
     for batch in read_batches(path, declared, holds):
         for row, held, value, reason in zip(batch.rows, batch.digests, batch.values, batch.reasons, strict=True):
-            if held or _stands_in(value, raw_id):
+            if held if value is None else _stands_in(value, raw_id):
                 yield {"source_file": name, "source_row": row, "quarantined": reason, "record": value}
 
 
 def _stands_in(value: Any, raw_id: str) -> bool:  # noqa: ANN401
-    """Say whether a decoded record holds the id as a value, however it was escaped."""
+    """Say whether a decoded record holds the id as a value, however it was escaped, or in a text that is JSON."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -81,6 +90,9 @@ def _stands_in(value: Any, raw_id: str) -> bool:  # noqa: ANN401
             waiting += one
         elif one is not None and str(one) == raw_id:
             return True
+        elif isinstance(one, str) and one.lstrip()[:1] in {"{", "["} and raw_id in one:
+            with suppress(ValueError, RecursionError):
+                waiting.append(json.loads(one))
     return False
 
 

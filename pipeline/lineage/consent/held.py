@@ -11,6 +11,7 @@ from pipeline.core.ingested import scan_comparisons
 from pipeline.core.params import section
 from pipeline.core.project import Project
 from pipeline.core.receiving import batches
+from pipeline.core.references import copied_refs
 from pipeline.stages import validate
 
 STANDS = "stands"
@@ -31,10 +32,16 @@ def judged(project: Project, terms: Terms) -> pl.DataFrame:
 
 
 def references(project: Project) -> Iterator[pl.DataFrame]:
-    """Yield comparison_id, source, role, subject, consent_id of all ingested rows; one that names nobody comes once."""
+    """Yield comparison_id, source, role, subject, consent_id of all ingested rows; one that names nobody comes once.
+
+    Whom another delivery of a row names is among them, as `validate` has it.
+    """
+    copied = copied_refs(project).collect()
     scan = scan_comparisons(project).select("comparison_id", "source", "consent_refs")
     for part in batches(scan):
-        yield part.explode("consent_refs", empty_as_null=True).unnest("consent_refs")
+        rows = part.explode("consent_refs", empty_as_null=True).unnest("consent_refs")
+        others = part.select("comparison_id", "source").join(copied, on="comparison_id", how="inner")
+        yield pl.concat([rows, others.select(rows.columns)]).unique()
 
 
 def rows_by_consent(project: Project) -> pl.DataFrame:

@@ -5,13 +5,14 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.core.consent.states import KEY
-from pipeline.core.consent.writing import append_events
+from pipeline.core.consent.events import read_events, read_lines
+from pipeline.core.consent.states import KEY, consents
+from pipeline.core.consent.writing import append_events, as_line
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
 from pipeline.lineage.consent.asking import Whom, one_person
 from pipeline.lineage.consent.held import judged, rows_by_consent, terms_of
-from schemas.vocabulary import CONSENT_BASES
+from schemas.vocabulary import CONSENT_BASES, VALID_STATUSES
 
 FILE = "withdrawals"
 WITHDRAWN, OBJECTED = "ConsentWithdrawn", "eu-gdpr:A21"
@@ -33,11 +34,29 @@ def withdraw(
         | ({"withdrawal_method": how} if how else {})
         for row in chosen
     ]
+    _refuse_in_vain(project, events)
     return {
         "file": f"data/ledger/consent/{FILE}.jsonl",
         "new": append_events(project, FILE, events, lambda _: "--at"),
         "consents": chosen,
     }
+
+
+def _refuse_in_vain(project: Project, events: list[dict[str, Any]]) -> None:
+    """Raise PairtrailError where a consent would stand all the same, as a later event says that it was given."""
+    added, faults = read_lines((1, [as_line(one) for one in events]))
+    if faults:  # told by whoever appends
+        return
+    after = consents(pl.concat([read_events(project.ledger), added]))
+    vain = after.join(added, on=KEY, how="semi").filter(pl.col("status").is_in(list(VALID_STATUSES)))
+    if vain.height:
+        newest = vain.select(pl.col("newest").max().dt.strftime("%Y-%m-%dT%H:%M:%SZ")).item()
+        msg = (
+            f"the ledger says that {vain.height:,} of these consents were given at a later time ({newest} the newest), "
+            "so this would have no effect; nothing was written.\nGive a later time with --at, or one consent with "
+            "--consent-id; `pairtrail consent status` tells the history."
+        )
+        raise PairtrailError(msg)
 
 
 def _chosen(project: Project, subject: str, consent_id: str | None) -> list[dict[str, Any]]:
@@ -53,6 +72,7 @@ def _chosen(project: Project, subject: str, consent_id: str | None) -> list[dict
         raise PairtrailError(msg)
     by_consent = (
         pl.col("legal_basis").is_null()
+        | (pl.col("legal_basis").list.len() == 0)
         | pl.col("legal_basis").list.eval(pl.element().is_in(list(CONSENT_BASES))).list.any()
     )
     will_be = pl.when(by_consent).then(pl.lit(WITHDRAWN)).otherwise(pl.lit(OBJECTED)).alias("will_be")
