@@ -89,7 +89,8 @@ def test_the_readme_shows_a_whole_sidecar(tmp_path: Path) -> None:
 
 
 def test_what_the_readme_removes_leaves_no_memory_of_the_samples_ledger(tmp_path: Path) -> None:
-    (tmp_path / "dvc.lock").write_bytes((ROOT / "dvc.lock").read_bytes())
+    for name in ("dvc.lock", "params.yaml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     project = Project(tmp_path)
     with pytest.raises(PairtrailError, match="it is gone"):
         refuse_rewritten(project)
