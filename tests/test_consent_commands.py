@@ -184,6 +184,27 @@ def test_access_gathers_all_of_one_person_and_nothing_of_another(built: Built, t
         access(built, Whom())
 
 
+@pytest.mark.parametrize(
+    ("raw_id", "others", "theirs"),
+    [
+        ("w1", [{"worker": "w10"}, {"worker": "aw1"}, {"worker": "w-1"}], [{"worker": "w1"}, {"note": "so said w1."}]),
+        ("ann@x.org", [{"by": "joann@x.org"}, {"by": "mary-ann@x.org"}, {"by": "ann@x.org.uk"}], [{"by": "ann@x.org"}]),
+        ("7", [{"ask": "What is 7 + 3?", "worker": 17}], [{"worker": 7}, {"worker": "7"}, {"by": {"7": "left"}}]),
+        ('"ü\\', [{"by": "ü"}], [{"by": '"ü\\'}]),
+    ],
+)
+def test_access_takes_nobody_elses_records_for_the_persons(
+    raw_id: str, others: list[dict[str, Any]], theirs: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    project = people_project(tmp_path / "project")
+    broken = f'{{"worker": "{raw_id}"' + "\n" + f'{{"worker": "x{raw_id}"' + "\n"
+    (project.raw / "votes/x.jsonl").write_text(lines(*others, *theirs) + broken, encoding="utf-8")
+    (tmp_path / "id.txt").write_text(raw_id + "\n", encoding="utf-8")
+    found = access(project, whom(project, "votes", person_file=tmp_path / "id.txt"))["raw_records"]
+    assert [one["record"] for one in found] == [*theirs, None]
+    assert found[-1]["source_row"] == len(others) + len(theirs) + 1
+
+
 def test_withdrawal_withholds_the_rows_and_moves_none(tmp_path: Path) -> None:
     project = people_project(tmp_path / "project")
     before = project.table("split/decisions")

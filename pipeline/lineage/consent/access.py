@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from pipeline.lineage.consent.status import history
 from pipeline.lineage.trace import stories
 
 FORMAT = "pairtrail-access-1"
+# An id as a word of its own: `w1` is not in `w10`, nor ann@x.org in joann@x.org, nor x.org in x.org.uk.
+_WORD = r"(?<![\w.+@-])%s(?![\w+@-])(?!\.\w)"
 _HELD = ("consents", "events", "comparisons", "raw_records")
 
 
@@ -49,7 +52,7 @@ def _rows(project: Project, subject: str) -> pl.DataFrame:
 
 
 def _raw_records(project: Project, asked: Whom) -> Iterator[dict[str, Any]]:
-    """Yield the raw records, in every source of the person's namespace, in which their raw id stands as a value."""
+    """Yield the raw records, in every source of the person's namespace, that name the raw id."""
     sources = load_sources(project.raw)
     namespace = next(source.namespace for source in sources if source.name == asked.source)
     for source in (one for one in sources if one.namespace == namespace):
@@ -59,27 +62,32 @@ def _raw_records(project: Project, asked: Whom) -> Iterator[dict[str, Any]]:
 
 
 def _records_of(path: Path, declared: Any, name: str, raw_id: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
-    needle = json.dumps(raw_id, ensure_ascii=False)[1:-1].encode()
+    needle = re.compile(_WORD % re.escape(raw_id))
+    escaped = re.escape(json.dumps(raw_id, ensure_ascii=False)[1:-1])
+    undecoded = re.compile((_WORD % f"(?:{re.escape(raw_id)}|{escaped})").encode())
 
     def holds(raws: list[bytes]) -> list[str]:
-        return ["yes" if needle in raw or raw_id.encode() in raw else "" for raw in raws]
+        return ["yes" if undecoded.search(raw) else "" for raw in raws]
 
     for batch in read_batches(path, declared, holds):
         for row, held, value, reason in zip(batch.rows, batch.digests, batch.values, batch.reasons, strict=True):
-            if held or _stands_in(value, raw_id):
+            if held if value is None else _names(value, raw_id, None if raw_id.isdecimal() else needle):
                 yield {"source_file": name, "source_row": row, "quarantined": reason, "record": value}
 
 
-def _stands_in(value: Any, raw_id: str) -> bool:  # noqa: ANN401
-    """Say whether a decoded record holds the id as a value, however it was escaped."""
+def _names(value: Any, raw_id: str, needle: re.Pattern[str] | None) -> bool:  # noqa: ANN401
+    """Say whether a decoded record names the id: as a whole value or key, or as a word of a text.
+
+    Records of others would go into the answer where `w1` were found in `w10`, or the worker 7 in a text that has a 7.
+    """
     waiting = [value]
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict):
-            waiting += one.values()
+            waiting += [*one, *one.values()]
         elif isinstance(one, list):
             waiting += one
-        elif one is not None and str(one) == raw_id:
+        elif one is not None and (str(one) == raw_id or (needle and isinstance(one, str) and needle.search(one))):
             return True
     return False
 
