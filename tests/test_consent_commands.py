@@ -1,6 +1,7 @@
 """What privacy officers ask, on a small project whose people are all known; counted again in plain Python."""
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 
 from pipeline.cli import main
+from pipeline.core.consent.events import read_events
 from pipeline.core.digests import keyed_digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.keys import PUBLIC_KEY
@@ -294,5 +296,36 @@ def test_the_report_is_a_markdown_table(built: Built, say: Say, tmp_path: Path) 
     assert code == 0, told
     text = (tmp_path / "consent.md").read_text(encoding="utf-8")
     assert "| basis | jurisdiction | purposes | status | split | outcome | rows |" in text
-    cells = [line.split("|")[-2].strip() for line in text.split("## Licences")[0].splitlines() if line.endswith(" |")]
-    assert sum(int(cell) for cell in cells if cell.isdigit()) == 54
+    tables = re.findall(r"^## (.+)\n(?:.*\n)*?\| --.*\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert [head for head, _ in tables] == ["What became of them", "Legal bases", "Licences", "Each cell"]
+    for _, rows in tables:
+        *cells, total = [int(line.split("|")[-2]) for line in rows.splitlines()]
+        assert sum(cells) == total == 54
+    assert "Build again" not in told + text
+    assert "newest event" not in text
+
+
+def test_the_report_tells_when_ledger_build_and_date_are_not_of_one_day(tmp_path: Path, say: Say) -> None:
+    project = people_project(tmp_path / "project")
+    withdraw(project, person(project, 0, tmp_path), consent_id=None, at="2030-01-01T00:00:00Z", how=None)
+    code, told = say(project, "report")
+    assert code == 0, told
+    now = read_events(project.ledger).height
+    assert f"The build read {now - 1} events of the ledger, which now has {now}:" in told
+    assert "newest event is of 2030-01-01" in told
+    project.run("validate", "dedupe", "split", "publish")
+    assert "Build again" not in say(project, "report")[1]
+
+
+def test_the_report_calls_no_vote_kept_that_publish_passed_over(tmp_path: Path) -> None:
+    project = build(tmp_path / "project")
+    by_model = {"annotator": "m", "kind": "model"}
+    project.source(
+        "votes",
+        {"x.jsonl": lines(record(annotator="a", kind="human"), record(**by_model), record(prompt="other", **by_model))},
+        fields={**SIDECAR["fields"], "annotator_kind": "kind"},
+    )
+    told: Counter[str] = Counter()
+    for row in report(project.run())["rows"]:
+        told[row["outcome"]] += row["rows"]
+    assert told == {"kept": 2, "human_judged": 1}
