@@ -79,11 +79,11 @@ class RecordReading:
 
     def events(self) -> list[Event]:
         """Return an event for each status, without its subject; all state what the record states."""
-        common = self._common()
+        shared = self._shared()
         statuses = self._history()
         first = earliest(self._time(one) for one in statuses) or ""
-        common["retention_until"] = earliest(until(limit, first) for limit in self._kept_for())
-        events = [common | self._moment(one, common["legal_basis"]) for one in statuses]
+        shared["retention_until"] = earliest(until(limit, first) for limit in self._kept_for())
+        events = [shared | self._moment(one, shared["legal_basis"]) for one in statuses]
         return [{key: value for key, value in event.items() if value is not None} for event in events]
 
     def _history(self) -> list[Node]:
@@ -129,7 +129,7 @@ class RecordReading:
         notice = self._notice(self.graph.values(status, f"{DPV}hasNotice"))
         return own | {key: value for key, value in notice.items() if value is not None}
 
-    def _common(self) -> Event:
+    def _shared(self) -> Event:
         """Return what the record states for all of its events; what it does not state is null."""
         bases = codes(self.graph, self._gather(f"{DPV}hasLegalBasis"), dpv_code, LEGAL_BASES, "LegalBasis")
         purposes = codes(self.graph, self._gather(f"{DPV}hasPurpose"), purpose_code, PURPOSES, "Purpose")
