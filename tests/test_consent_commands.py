@@ -179,6 +179,9 @@ def test_access_gathers_all_of_one_person_and_nothing_of_another(built: Built, t
     # Beside the twelve: a record that was quarantined as a candidate, and one that is not even JSON.
     assert [row["source_row"] for row in found["raw_records"]] == [*range(1, 13), 49, 50]
     assert not any(other in json.dumps(found, default=str) for other in (*PEOPLE[1:], BOB, CYD, EVE))
+    own = {event["event"] for event in found["events"]}
+    assert all([one["event"] for one in row["consents"]] == list(own) for row in found["comparisons"])
+    assert all(row["decisions"]["validate"]["consent_events"] == list(own) for row in found["comparisons"])
     by_pseudonym = access(built, Whom(subject=ANN))
     assert by_pseudonym["raw_records"] is None
     assert len(by_pseudonym["comparisons"]) == 12

@@ -33,16 +33,26 @@ def access(project: Project, asked: Whom) -> dict[str, Any]:
     """
     subject = one_person(asked)
     rows = _rows(project, subject) if project.shards.exists() else pl.DataFrame({"comparison_id": []})
-    terms = terms_of(project)
+    terms, events = terms_of(project), history(project, subject)
+    told = stories(project, rows["comparison_id"].to_list(), reveal=True)
     return {
         "format": FORMAT,
         "subject": subject,
         "as_of": str(terms.as_of),
         "consents": judged(project, terms).filter(subject=subject).to_dicts(),
-        "events": history(project, subject),
-        "comparisons": stories(project, rows["comparison_id"].to_list(), reveal=True),
+        "events": events,
+        "comparisons": _without_others(told, {event["event"] for event in events}),
         "raw_records": None if asked.raw_id is None else list(_raw_records(project, asked)),
     }
+
+
+def _without_others(told: list[dict[str, Any]], own: set[str]) -> list[dict[str, Any]]:
+    """Leave out the consents of others behind the same rows: their ids and standing are no business of this person."""
+    for row in told:
+        row["consents"] = [event for event in row["consents"] if event["event"] in own]
+        if decision := row["decisions"].get("validate"):
+            decision["consent_events"] = [event for event in decision["consent_events"] if event in own]
+    return told
 
 
 def _rows(project: Project, subject: str) -> pl.DataFrame:
@@ -121,7 +131,10 @@ def told(found: dict[str, Any], out: Path | None) -> str:
         "not looked for: a pseudonym leads to none; ask with SOURCE --person" if raw is None else f"{raw:,} raw records"
     )
     then = (
-        f"written to {out} (mode 0600): it holds texts; for this person alone" if out else "--out FILE writes all of it"
+        f"written to {out} (mode 0600): texts, and raw records as they are, with others' ids where they hold such; "
+        "read it before you hand it over"
+        if out
+        else "--out FILE writes all of it"
     )
     return "\n".join(
         [
