@@ -325,3 +325,27 @@ def test_the_ledger_is_read_and_its_contradictions_are_told(project: Built) -> N
     told = refused(project)
     assert "more.jsonl: line 1: `status`" in told
     assert "nearest known: ConsentWithdrawn" in told
+
+
+def test_a_ledger_newer_than_as_of_is_told(project: Built) -> None:
+    put(project)
+    with_pipeline(project.consents("more.jsonl", event(consent_id="c-new", status_time="2030-01-01T00:00:00Z")))
+    [told] = [one for one in check(project, []) if one.startswith("consent ledger")]
+    assert "; newest of 2030-01-01, after `as_of` 2026-" in told
+
+
+@pytest.mark.parametrize(
+    ("consent", "told"),
+    [
+        ({"record": None}, "name a consent by `consent.record`, or by `fields.consent_refs`"),
+        ({"roles": ["publisher", "annotator"]}, "`consent.roles` has annotator, and no reference is of that role"),
+        ("none", "`consent: none`, so no row will be published"),
+    ],
+)
+def test_a_source_that_can_publish_nothing_is_told(project: Built, consent: dict[str, Any] | str, told: str) -> None:
+    stated = {**SIDECAR["consent"], "record": "c-1"} | consent if isinstance(consent, dict) else consent
+    stated = {name: what for name, what in stated.items() if what is not None} if isinstance(stated, dict) else stated
+    [found] = check(project, [put(project, consent=stated)])
+    assert found.endswith(told)
+    project.run("ingest", "validate")
+    assert project.account("validate")["dropped_by"] == {"no_consent": 1}

@@ -1,6 +1,7 @@
 """What privacy officers ask, on a small project whose people are all known; counted again in plain Python."""
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 
 from pipeline.cli import main
+from pipeline.core.consent.events import read_events
 from pipeline.core.digests import keyed_digest_text
 from pipeline.core.errors import PairtrailError
 from pipeline.core.keys import PUBLIC_KEY
@@ -191,6 +193,9 @@ def test_access_gathers_all_of_one_person_and_nothing_of_another(built: Built, t
     # Beside the twelve: a record that was quarantined as a candidate, and one that is not even JSON.
     assert [row["source_row"] for row in found["raw_records"]] == [*range(1, 13), 49, 50]
     assert not any(other in json.dumps(found, default=str) for other in (*PEOPLE[1:], BOB, CYD, EVE))
+    own = {event["event"] for event in found["events"]}
+    assert all([one["event"] for one in row["consents"]] == list(own) for row in found["comparisons"])
+    assert all(row["decisions"]["validate"]["consent_events"] == list(own) for row in found["comparisons"])
     by_pseudonym = access(built, Whom(subject=ANN))
     assert by_pseudonym["raw_records"] is None
     assert len(by_pseudonym["comparisons"]) == 12
@@ -212,6 +217,27 @@ def test_access_gives_no_record_that_holds_an_id_s_characters_alone(tmp_path: Pa
         (2, None),
         (7, "broken_json"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("raw_id", "others", "theirs"),
+    [
+        ("w1", [{"worker": "w10"}, {"worker": "aw1"}, {"worker": "w-1"}], [{"worker": "w1"}, {"note": "so said w1."}]),
+        ("ann@x.org", [{"by": "joann@x.org"}, {"by": "mary-ann@x.org"}, {"by": "ann@x.org.uk"}], [{"by": "ann@x.org"}]),
+        ("7", [{"ask": "What is 7 + 3?", "worker": 17}], [{"worker": 7}, {"worker": "7"}, {"by": {"7": "left"}}]),
+        ('"ü\\', [{"by": "ü"}], [{"by": '"ü\\'}]),
+    ],
+)
+def test_access_takes_nobody_elses_records_for_the_persons(
+    raw_id: str, others: list[dict[str, Any]], theirs: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    project = people_project(tmp_path / "project")
+    broken = f'{{"worker": "{raw_id}"' + "\n" + f'{{"worker": "x{raw_id}"' + "\n"
+    (project.raw / "votes/x.jsonl").write_text(lines(*others, *theirs) + broken, encoding="utf-8")
+    (tmp_path / "id.txt").write_text(raw_id + "\n", encoding="utf-8")
+    found = access(project, whom(project, "votes", person_file=tmp_path / "id.txt"))["raw_records"]
+    assert [one["record"] for one in found] == [*theirs, None]
+    assert found[-1]["source_row"] == len(others) + len(theirs) + 1
 
 
 def test_withdrawal_withholds_the_rows_and_moves_none(tmp_path: Path) -> None:
@@ -325,5 +351,36 @@ def test_the_report_is_a_markdown_table(built: Built, say: Say, tmp_path: Path) 
     assert code == 0, told
     text = (tmp_path / "consent.md").read_text(encoding="utf-8")
     assert "| basis | jurisdiction | purposes | status | split | outcome | rows |" in text
-    cells = [line.split("|")[-2].strip() for line in text.split("## Licences")[0].splitlines() if line.endswith(" |")]
-    assert sum(int(cell) for cell in cells if cell.isdigit()) == 54
+    tables = re.findall(r"^## (.+)\n(?:.*\n)*?\| --.*\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert [head for head, _ in tables] == ["What became of them", "Legal bases", "Licences", "Each cell"]
+    for _, rows in tables:
+        *cells, total = [int(line.split("|")[-2]) for line in rows.splitlines()]
+        assert sum(cells) == total == 54
+    assert "Build again" not in told + text
+    assert "newest event" not in text
+
+
+def test_the_report_tells_when_ledger_build_and_date_are_not_of_one_day(tmp_path: Path, say: Say) -> None:
+    project = people_project(tmp_path / "project")
+    withdraw(project, person(project, 0, tmp_path), consent_id=None, at="2030-01-01T00:00:00Z", how=None)
+    code, told = say(project, "report")
+    assert code == 0, told
+    now = read_events(project.ledger).height
+    assert f"The build read {now - 1} events of the ledger, which now has {now}:" in told
+    assert "newest event is of 2030-01-01" in told
+    project.run("validate", "dedupe", "split", "publish")
+    assert "Build again" not in say(project, "report")[1]
+
+
+def test_the_report_calls_no_vote_kept_that_publish_passed_over(tmp_path: Path) -> None:
+    project = build(tmp_path / "project")
+    by_model = {"annotator": "m", "kind": "model"}
+    project.source(
+        "votes",
+        {"x.jsonl": lines(record(annotator="a", kind="human"), record(**by_model), record(prompt="other", **by_model))},
+        fields={**SIDECAR["fields"], "annotator_kind": "kind"},
+    )
+    told: Counter[str] = Counter()
+    for row in report(project.run())["rows"]:
+        told[row["outcome"]] += row["rows"]
+    assert told == {"kept": 2, "human_judged": 1}

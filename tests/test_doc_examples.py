@@ -14,8 +14,11 @@ import polars as pl
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.core.consent.appending import refuse_rewritten
+from pipeline.core.errors import PairtrailError
 from pipeline.core.keys import KEY_VARIABLE, fingerprint
 from pipeline.core.params import read_yaml
+from pipeline.core.project import Project
 from pipeline.core.publishing.folding import THIN, deciding, fold, oriented
 from pipeline.core.sidecar.sources import load_source
 from pipeline.lineage.checking import source_faults
@@ -83,6 +86,18 @@ def test_the_readme_shows_a_whole_sidecar(tmp_path: Path) -> None:
     (tmp_path / "mine/votes.jsonl").write_text("{}\n", encoding="utf-8")
     (tmp_path / "mine/source.yaml").write_text(sidecar, encoding="utf-8")
     assert load_source(tmp_path / "mine/source.yaml").sidecar.adapter == "records"
+
+
+def test_what_the_readme_removes_leaves_no_memory_of_the_samples_ledger(tmp_path: Path) -> None:
+    for name in ("dvc.lock", "params.yaml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    project = Project(tmp_path)
+    with pytest.raises(PairtrailError, match="it is gone"):
+        refuse_rewritten(project)
+    [removed] = re.findall(r"git rm -r --quiet (.+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    for name in removed.split():
+        (tmp_path / name).unlink(missing_ok=True)
+    refuse_rewritten(project)
 
 
 def as_value(cell: str) -> Any:  # noqa: ANN401

@@ -40,7 +40,7 @@ def consent_status(
     if "history" in found:
         typer.echo(told(found))
         return
-    typer.echo(f"As of {found['as_of']}")
+    typer.echo(f"As of {found['as_of']}; a row that names several consents counts for each")
     print_table(found["consents"]) if found["consents"] else typer.echo("no consent record")
 
 

@@ -14,7 +14,7 @@ app.add_typer(keys_app, name="keys", rich_help_panel="Consent and keys")
 
 @keys_app.command("init")
 def keys_init() -> None:
-    """Make the pseudonym key outside git, readable by you alone, and name it in params.yaml.
+    """Make the pseudonym key outside git, readable by you alone, and print the fingerprint to set.
 
     Example: pairtrail keys init
     """

@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.adapters import adapter_for
-from pipeline.core.consent.appending import refuse_rewritten
-from pipeline.core.consent.events import read_events
-from pipeline.core.consent.states import consents
 from pipeline.core.errors import PairtrailError
 from pipeline.core.mapping.fieldmap import Joined
 from pipeline.core.params import read_yaml, section
@@ -21,6 +18,7 @@ from pipeline.core.sidecar.sidecars import SIDECAR, Format, Group, Source
 from pipeline.core.sidecar.sources import load_source, load_sources, read_source, source_folders
 from pipeline.core.sidecar.specs import AnySpec, FromPath, side_of
 from pipeline.core.versions import load_versions
+from pipeline.lineage.consent.checked import ledger_told, unconsented
 from pipeline.lineage.looking import TABLES, Looked, headless
 from pipeline.lineage.syncing import synced
 from pipeline.lineage.trying import tried
@@ -63,7 +61,7 @@ def _checks(project: Project, paths: list[Path]) -> Iterator[tuple[str, _Look]]:
     yield "policies and rubrics", lambda: (_version_faults(project), "")
     for folder in source_folders(project.raw):
         yield f"data/raw/{folder.name}/{SIDECAR}", partial(_source_checked, folder / SIDECAR)
-    yield "consent ledger", lambda: _ledger_checked(project)
+    yield "consent ledger", lambda: ([], ledger_told(project))
     yield "dvc.yaml", lambda: (_pipeline_faults(project), "")
     yield "raw data in git", lambda: (_git_faults(project), "")
 
@@ -103,17 +101,6 @@ def _version_faults(project: Project) -> list[str]:
         for folder in (project.policy, project.rubric)
         if not load_versions(folder)
     ]
-
-
-def _ledger_checked(project: Project) -> tuple[list[str], str]:
-    """Read the whole ledger, and tell what contradicts; the strictest statement counts then."""
-    refuse_rewritten(project)
-    found = consents(read_events(project.ledger))
-    if found.is_empty():
-        return [], "no consent record"
-    contradictory = found["contradictions"].sum()
-    told = f"{found['events'].sum():,} events of {found.height:,} consents"
-    return [], f"{told}; {contradictory:,} contradictions, of which the strictest counts" if contradictory else told
 
 
 def _pipeline_faults(project: Project) -> list[str]:
@@ -172,7 +159,7 @@ def _source_checked(path: Path) -> tuple[list[str], str]:
             told.append(outcome.told())
             found = [fault] if (fault := outcome.fault()) else []
         faults += [f"{path}: {group.glob}: {fault}" for fault in found]
-    return faults, "; ".join(told)
+    return faults, "; ".join([*told, *unconsented(source)])
 
 
 def _raised(look: Callable[[], object]) -> list[str]:

@@ -67,6 +67,7 @@ def draft(looked: Looked, claimed: list[Claim], glob: str) -> Draft:
     body.lines.append("consent:")
     for name in ("basis", "purposes", "roles", "statement"):
         body.blank(f"consent.{name}", name, 2)
+    body.say("Add `record` where one record of data/ledger/consent covers all; or map `consent_refs`, below.", 2)
     told = f"{len(looked.records):,} of the first {looked.seen:,} records can be read so"
     body.guess("format", "format", looked.format, [told])
     body.lines += written_out("files", [glob], 0)

@@ -23,6 +23,8 @@ from pipeline.lineage.consent.status import history
 from pipeline.lineage.trace import stories
 
 FORMAT = "pairtrail-access-1"
+# An id as a word of its own: `w1` is not in `w10`, nor ann@x.org in joann@x.org, nor x.org in x.org.uk.
+_WORD = r"(?<![\w.+@-])%s(?![\w+@-])(?!\.\w)"
 _HELD = ("consents", "events", "comparisons", "raw_records")
 
 
@@ -33,16 +35,26 @@ def access(project: Project, asked: Whom) -> dict[str, Any]:
     """
     subject = one_person(asked)
     rows = _rows(project, subject) if project.shards.exists() else pl.DataFrame({"comparison_id": []})
-    terms = terms_of(project)
+    terms, events = terms_of(project), history(project, subject)
+    told = stories(project, rows["comparison_id"].to_list(), reveal=True)
     return {
         "format": FORMAT,
         "subject": subject,
         "as_of": str(terms.as_of),
         "consents": judged(project, terms).filter(subject=subject).to_dicts(),
-        "events": history(project, subject),
-        "comparisons": stories(project, rows["comparison_id"].to_list(), reveal=True),
+        "events": events,
+        "comparisons": _without_others(told, {event["event"] for event in events}),
         "raw_records": None if asked.raw_id is None else list(_raw_records(project, asked)),
     }
+
+
+def _without_others(told: list[dict[str, Any]], own: set[str]) -> list[dict[str, Any]]:
+    """Leave out the consents of others behind the same rows: their ids and standing are no business of this person."""
+    for row in told:
+        row["consents"] = [event for event in row["consents"] if event["event"] in own]
+        if decision := row["decisions"].get("validate"):
+            decision["consent_events"] = [event for event in decision["consent_events"] if event in own]
+    return told
 
 
 def _rows(project: Project, subject: str) -> pl.DataFrame:
@@ -53,7 +65,7 @@ def _rows(project: Project, subject: str) -> pl.DataFrame:
 
 
 def _raw_records(project: Project, asked: Whom) -> Iterator[dict[str, Any]]:
-    """Yield the raw records, in every source of the person's namespace, in which their raw id stands as a value."""
+    """Yield the raw records, in every source of the person's namespace, that name the raw id."""
     sources = load_sources(project.raw)
     namespace = next(source.namespace for source in sources if source.name == asked.source)
     for source in (one for one in sources if one.namespace == namespace):
@@ -63,32 +75,32 @@ def _raw_records(project: Project, asked: Whom) -> Iterator[dict[str, Any]]:
 
 
 def _records_of(path: Path, declared: Any, name: str, raw_id: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
-    """Yield the records that hold the id as a value; of what cannot be decoded, those where it stands by itself.
-
-    Not those that hold its characters: `5` stands in most records, and they are other people's.
-    """
-    forms = {raw_id.encode(), json.dumps(raw_id)[1:-1].encode(), json.dumps(raw_id, ensure_ascii=False)[1:-1].encode()}
-    alone = re.compile(rb"(?<!\w)(?:" + b"|".join(map(re.escape, sorted(forms))) + rb")(?!\w)")
+    needle = re.compile(_WORD % re.escape(raw_id))
+    escaped = re.escape(json.dumps(raw_id, ensure_ascii=False)[1:-1])
+    undecoded = re.compile((_WORD % f"(?:{re.escape(raw_id)}|{escaped})").encode())
 
     def holds(raws: list[bytes]) -> list[str]:
-        return ["yes" if alone.search(raw) else "" for raw in raws]
+        return ["yes" if undecoded.search(raw) else "" for raw in raws]
 
     for batch in read_batches(path, declared, holds):
         for row, held, value, reason in zip(batch.rows, batch.digests, batch.values, batch.reasons, strict=True):
-            if held if value is None else _stands_in(value, raw_id):
+            if held if value is None else _names(value, raw_id, None if raw_id.isdecimal() else needle):
                 yield {"source_file": name, "source_row": row, "quarantined": reason, "record": value}
 
 
-def _stands_in(value: Any, raw_id: str) -> bool:  # noqa: ANN401
-    """Say whether a decoded record holds the id as a value, however it was escaped, or in a text that is JSON."""
+def _names(value: Any, raw_id: str, needle: re.Pattern[str] | None) -> bool:  # noqa: ANN401
+    """Say whether a decoded record names the id: as a whole value or key, or as a word of a text.
+
+    Records of others would go into the answer where `w1` were found in `w10`, or the worker 7 in a text that has a 7.
+    """
     waiting = [value]
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict):
-            waiting += one.values()
+            waiting += [*one, *one.values()]
         elif isinstance(one, list):
             waiting += one
-        elif one is not None and str(one) == raw_id:
+        elif one is not None and (str(one) == raw_id or (needle and isinstance(one, str) and needle.search(one))):
             return True
         elif isinstance(one, str) and one.lstrip()[:1] in {"{", "["} and raw_id in one:
             with suppress(ValueError, RecursionError):
@@ -125,7 +137,10 @@ def told(found: dict[str, Any], out: Path | None) -> str:
         "not looked for: a pseudonym leads to none; ask with SOURCE --person" if raw is None else f"{raw:,} raw records"
     )
     then = (
-        f"written to {out} (mode 0600): it holds texts; for this person alone" if out else "--out FILE writes all of it"
+        f"written to {out} (mode 0600): texts, and raw records as they are, with others' ids where they hold such; "
+        "read it before you hand it over"
+        if out
+        else "--out FILE writes all of it"
     )
     return "\n".join(
         [

@@ -93,7 +93,7 @@ def told(found: Imported) -> str:
         lines += [f"  {count:,} x {name}" for name, count in found.not_kept.items()]
     lines.append(f"{found.file} may hold raw ids: keep it out of git, and delete it once nobody needs it.")
     if found.new:
-        lines.append(f"Real ledgers go to DVC, never into git: `pairtrail sync`, `dvc add {found.into}`, `dvc repro`.")
+        lines.append(f"next: `dvc add {found.into}` (a real ledger is never in git), `pairtrail sync`, `dvc repro`")
     return "\n".join(lines)
 
 

@@ -89,8 +89,8 @@ def told(found: dict[str, Any]) -> str:
     return "\n".join(
         [
             *lines,
-            f"{found['new']:,} events added to {found['file']}",
-            "The rows stay published until you build and release again: `pairtrail sync`, `dvc repro`.",
-            f"Real ledgers go to DVC, never into git: `dvc add {found['file']}`.",
+            f"events added to {found['file']}: {found['new']:,}",
+            "The rows stay published until you build and release again.",
+            f"next: `dvc add {found['file']}` (a real ledger is never in git), `pairtrail sync`, `dvc repro`",
         ]
     )
