@@ -90,6 +90,7 @@ rows = st.fixed_dictionaries(
         "created_at": st.sampled_from([None, NOON, NOON + timedelta(hours=1), NOON + timedelta(hours=2)]),
         "purposes": st.sampled_from(PURPOSES),
         "conflict": st.sampled_from([False, False, False, True]),
+        "copied": st.sampled_from([[], [], *REFS]),
     }
 )
 
@@ -113,6 +114,7 @@ def case(drawn: list[dict[str, Any]]) -> Case:
         orient="row",
     )
     conflicts = [row["comparison_id"] for row in drawn if row["conflict"]]
+    copied = [{"comparison_id": row["comparison_id"], **ref} for row in drawn for ref in row["copied"]]
     return Case(
         frame,
         {
@@ -120,6 +122,9 @@ def case(drawn: list[dict[str, Any]]) -> Case:
             "event_conflicts": pl.DataFrame({"comparison_id": conflicts}, schema={"comparison_id": pl.String}),
             "statements": _STATEMENTS,
             "consents": CONSENTS,
+            "copied_refs": pl.DataFrame(
+                copied, schema=dict.fromkeys(["comparison_id", "role", "subject", "consent_id"], pl.String)
+            ),
             "versions": _VERSIONS,
         },
     )

@@ -102,9 +102,23 @@ def test_status_of_all_and_of_a_source(built: Built) -> None:
         rows = status(built, asked)["consents"]
         return {(row["standing"], row["status"]): (row["consents"], row["rows"]) for row in rows}
 
-    # The record of `votes` as a whole is in the ledger and covers its rows beside the people's.
-    assert told(Whom()) == {("stands", "ConsentGiven"): (5, 12 + 12 + 48 + 5), ("stands", None): (1, 12)}
+    # The record of `votes` as a whole is in the ledger and covers its rows beside the people's: each is one row.
+    assert told(Whom()) == {("stands", "ConsentGiven"): (5, 48 + 5), ("stands", None): (1, 12)}
     assert told(Whom(source="whole")) == {("stands", "ConsentGiven"): (1, 5)}
+
+
+def test_a_source_s_status_counts_its_own_rows(tmp_path: Path) -> None:
+    fields = {
+        **SIDECAR["fields"],
+        "consent_refs": [{"role": "annotator", "subject": "annotator", "consent_id": "consent"}],
+    }
+    project = build(tmp_path / "project")
+    for name, rows in (("one", 3), ("two", 5)):
+        votes = lines(*(record(prompt=f"{place}", consent="c-ann") for place in range(rows)))
+        project.source(name, {"x.jsonl": votes}, fields=fields, namespace="people")
+    project.run("ingest").everybody_agrees()
+    assert [(row["consents"], row["rows"]) for row in status(project, Whom(source="one"))["consents"]] == [(2, 3)]
+    assert [(row["consents"], row["rows"]) for row in status(project, Whom())["consents"]] == [(3, 8)]
 
 
 def test_status_of_a_person_with_their_history(built: Built, tmp_path: Path) -> None:
@@ -116,6 +130,8 @@ def test_status_of_a_person_with_their_history(built: Built, tmp_path: Path) -> 
     assert found["contradictions"] == []
     with pytest.raises(PairtrailError, match="neither the ledger nor a row"):
         status(built, Whom(subject=NOBODY))
+    with pytest.raises(PairtrailError, match="after the year 9999"):
+        expiring(built, "99999d", "9999-01-01")
 
 
 def test_what_contradicts_is_told_by_moment_and_key(project: Built) -> None:

@@ -13,8 +13,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.core.consent.appending import refuse_rewritten
+from pipeline.core.consent.writing import append_events
 from pipeline.core.errors import PairtrailError
-from tests.building import PARAMS, ROOT, Built, build, event, lines
+from pipeline.core.references import read_references
+from tests.building import PARAMS, ROOT, Built, build, event, lines, record
 
 FOLDER = "data/ledger/consent"
 KEY = PARAMS["ingest"]["key_fingerprint"]
@@ -105,6 +107,48 @@ def test_a_change_is_refused(ledger: Built, change: Callable[[bytes], bytes | No
     path(ledger).unlink() if after is None else path(ledger).write_bytes(after)
     expected = told.format(size=f"{len(before):,}", now=f"{len(after or b''):,}")
     assert refused(ledger) == [f"{FOLDER}/a.jsonl: {expected}"]
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "stages: [validate]\n",
+        "- stages\n",
+        "stages: {validate: {deps: [{path: data/ledger/consent/a.jsonl}]}}\n",
+        "stages: {validate: {deps: [data/ledger/consent/a.jsonl]}}\n",
+        "stages: {validate: null}\n",
+    ],
+)
+def test_a_lock_that_dvc_did_not_write_is_refused(lock: str, ledger: Built) -> None:
+    (ledger.root / "dvc.lock").write_text(lock, encoding="utf-8")
+    with pytest.raises(PairtrailError, match="not as DVC writes it"):
+        refuse_rewritten(ledger)
+
+
+def test_a_file_whose_content_dvc_lost_is_told(ledger: Built) -> None:
+    path(ledger).unlink()
+    path(ledger).symlink_to(ledger.root / "cache-that-is-gone")
+    with pytest.raises(PairtrailError, match=r"a\.jsonl: cannot be read"):
+        refuse_rewritten(ledger)
+
+
+def test_a_withdrawal_that_comes_while_validate_runs_is_not_taken_for_read(
+    project: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.source("s", {"x.jsonl": lines(record())}).run("ingest", "validate")
+    decided = project.decisions("validate").read_bytes()
+
+    def read_then_withdraw(*given: Any) -> Any:  # noqa: ANN401
+        known = read_references(*given)
+        append_events(project, "withdrawals", [event(status="ConsentWithdrawn", status_time="2026-02-01T00:00:00Z")])
+        return known
+
+    monkeypatch.setattr("pipeline.core.running.read_references", read_then_withdraw)
+    with pytest.raises(PairtrailError, match="changed while it was in use"):
+        project.run("validate")
+    assert project.decisions("validate").read_bytes() == decided
+    monkeypatch.undo()
+    assert project.run("validate").reasons("validate") == {"consent_withdrawn": 1}
 
 
 def test_all_changed_files_are_told(ledger: Built) -> None:

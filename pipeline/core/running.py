@@ -10,6 +10,7 @@ import polars as pl
 
 from pipeline.core.accounts import added, of_decisions, summary
 from pipeline.core.closure import code_digest
+from pipeline.core.consent.appending import as_it_stands, refuse_changed
 from pipeline.core.params import section
 from pipeline.core.project import Project
 from pipeline.core.receiving import await_stage, divided, parts_of, received
@@ -17,6 +18,8 @@ from pipeline.core.references import BESIDE, References, beside, read_references
 from pipeline.core.spill import Spill, spilling
 from pipeline.core.tables import whole_folder, write_json, write_sorted
 from schemas.columns import dtypes
+
+_CONSENTS = "consents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ def run_stage(stage: ModuleType, project: Project) -> str:
     params = section(stage.Params, contract.name, project.params)
     for stage_before in (*(BESIDE[name] for name in contract.references if name in BESIDE), contract.after):
         await_stage(project, stage_before)
+    ledger = as_it_stands(project) if _CONSENTS in contract.references else None
     references = read_references(contract.references, project)
     with spilling(project.spill / contract.name) as folder, whole_folder(project.stage(contract.name)) as built:
         decisions = Spill(folder / "decisions", "comparison_id", parts_of(project))
@@ -52,6 +56,8 @@ def run_stage(stage: ModuleType, project: Project) -> str:
         ordered = (part.sort("comparison_id") for part in decisions.parts())
         write_sorted(ordered, built / "decisions.parquet", contract.schema)
         write_json(account, built / "counts.json")
+        if ledger is not None:
+            refuse_changed(project, ledger)
     return summary(contract.name, account)
 
 

@@ -23,12 +23,37 @@ _PIECE = 2**20
 
 def refuse_rewritten(project: Project) -> None:
     """Raise PairtrailError where a ledger file lost or changed a line since the build that dvc.lock tells of."""
-    if faults := list(rewritten(project)):
+    try:
+        faults = list(rewritten(project))
+    except OSError as error:
+        msg = f"{Path(str(error.filename)).name}: cannot be read ({error.strerror}); is the file whole, and the cache?"
+        raise PairtrailError(msg) from error
+    except (AttributeError, KeyError, TypeError):
+        msg = f"{_LOCK}: not as DVC writes it, so nobody can tell what the last build read; take it back from git"
+        raise PairtrailError(msg) from None
+    if faults:
         told = [f"  {fault}" for fault in faults]
         advice = "A ledger is only added to: take the file back (`dvc checkout`, `git checkout`) and append to it."
         raise PairtrailError(
             "\n".join(["the consent ledger is not what the last build read, and more:", *told, advice])
         )
+
+
+def as_it_stands(project: Project) -> dict[str, tuple[int, int, int]]:
+    """Return by which marks a change of the ledger's files is known, for `refuse_changed`."""
+    marks = {path.name: path.stat() for path in ledger_files(project.ledger) if path.exists()}
+    return {name: (mark.st_ino, mark.st_size, mark.st_mtime_ns) for name, mark in marks.items()}
+
+
+def refuse_changed(project: Project, before: dict[str, tuple[int, int, int]]) -> None:
+    """Raise PairtrailError where the ledger is not as it stood before.
+
+    DVC notes what a stage read once the stage has ended: it would take a withdrawal that came meanwhile for read, and
+    not run the stage again.
+    """
+    if as_it_stands(project) != before:
+        msg = "the consent ledger changed while it was in use, and what came is not in the result: run this again"
+        raise PairtrailError(msg)
 
 
 def rewritten(project: Project) -> Iterator[str]:

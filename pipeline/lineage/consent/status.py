@@ -12,10 +12,11 @@ from pipeline.core.consent.states import KEY, contradictions
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
 from pipeline.lineage.consent.asking import Whom
-from pipeline.lineage.consent.held import judged, rows_by_consent, terms_of
+from pipeline.lineage.consent.held import judged, references, rows_by_consent, terms_of
 
 _DAYS = re.compile(r"([1-9]\d{0,4})d")
 _SHOWN = ("legal_basis", "purposes", "jurisdiction", "license", "special_category", "valid_until", "retention_until")
+_BY = ("standing", "status")
 _HEAD = ("consent_id", "subject", "status_time", "event")
 
 
@@ -30,10 +31,26 @@ def status(project: Project, asked: Whom) -> dict[str, Any]:
         named = rows_by_consent(project).filter(source=asked.source).select(KEY).unique()
         whole = pl.col("subject") == f"source:{asked.source}"
         known = pl.concat([known.join(named, on=KEY, how="semi"), known.filter(whole)]).unique(KEY)
-    by = known.group_by("standing", "status").agg(
-        consents=pl.len().cast(pl.Int64), rows=pl.col("rows").sum(), contradictions=pl.col("contradictions").sum()
+    by = (
+        known.group_by(_BY)
+        .agg(consents=pl.len().cast(pl.Int64), contradictions=pl.col("contradictions").sum())
+        .join(_rows_by_standing(project, known, asked.source), on=_BY, how="left", nulls_equal=True)
     )
-    return {"as_of": str(terms.as_of), "source": asked.source, "consents": by.sort("standing", "status").to_dicts()}
+    shown = by.select(*_BY, "consents", pl.col("rows").fill_null(0).cast(pl.Int64), "contradictions").sort(_BY)
+    return {"as_of": str(terms.as_of), "source": asked.source, "consents": shown.to_dicts()}
+
+
+def _rows_by_standing(project: Project, known: pl.DataFrame, source: str | None) -> pl.DataFrame:
+    """Count the rows, those of a source where one is asked for, that name any consent which stands in one way.
+
+    A row that names two such consents is one row.
+    """
+    counted = [pl.DataFrame(schema={"standing": pl.String, "status": pl.String, "rows": pl.UInt32})]
+    for refs in references(project) if project.shards.exists() else ():
+        asked = refs if source is None else refs.filter(source=source)
+        named = asked.join(known.select(*KEY, *_BY), on=KEY, how="inner").unique(["comparison_id", *_BY])
+        counted.append(named.group_by(_BY).agg(rows=pl.len()))
+    return pl.concat(counted).group_by(_BY).agg(pl.col("rows").sum())
 
 
 def _rows(project: Project) -> pl.DataFrame:
@@ -104,7 +121,11 @@ def expiring(project: Project, within: str, begin: str | None) -> dict[str, Any]
     """
     terms = terms_of(project)
     first = _day(begin) if begin else terms.as_of
-    last = first + _days(within)
+    try:
+        last = first + _days(within)
+    except OverflowError:
+        msg = f"--within {within} from {first} ends after the year 9999; a nearer end is needed"
+        raise PairtrailError(msg) from None
     later = Terms(last, terms.licenses, terms.jurisdictions, terms.special_category)
     now = Terms(first, terms.licenses, terms.jurisdictions, terms.special_category)
     standing = judged(project, now).filter(standing="stands").select(KEY)
