@@ -200,11 +200,14 @@ def test_purposes_are_what_all_allow(project: Built) -> None:
         "other": ["ai-evaluation", "ai-other"],
         "none": [],
         "silent": None,
+        "unheard-of": None,
     }
-    for people, row in pairs_of_people(project, {raw: {"purposes": stated} for raw, stated in purposes.items()}):
+    told = {raw: None if raw == "unheard-of" else {"purposes": stated} for raw, stated in purposes.items()}
+    for people, row in pairs_of_people(project, told):
         common = {"ai-alignment", "ai-evaluation"}.intersection(*(purposes[raw] or [] for raw in people))
         assert row["purposes"] == sorted(common)
-        assert row["drop_reason"] == (None if common else "no_common_purpose")
+        refused = "consent_unknown" if "unheard-of" in people else "no_common_purpose"
+        assert row["drop_reason"] == (None if common else refused)
 
 
 def test_a_row_names_the_events_that_it_hangs_on(project: Built) -> None:
@@ -274,8 +277,14 @@ def test_system_messages_may_precede(project: Built) -> None:
     assert project.reasons("validate") == {}
 
 
-def test_a_withdrawn_consent_counts_beside_a_record_that_names_nobody(project: Built) -> None:
-    """Two ratings make a comparison: that nobody is named for one of them takes the other's reference from no row."""
+@pytest.mark.parametrize(
+    ("roles", "status", "reason"),
+    [([], "ConsentWithdrawn", "consent_withdrawn"), (["prompt_author"], "ConsentGiven", "no_consent")],
+)
+def test_a_reference_counts_beside_a_record_that_names_nobody_and_does_not_stand_in_for_it(
+    project: Built, roles: list[str], status: str, reason: str
+) -> None:
+    """Two ratings make a comparison, and for one of them nobody is named."""
     score = {
         "name": "help",
         "dataType": "NUMERIC",
@@ -297,7 +306,7 @@ def test_a_withdrawn_consent_counts_beside_a_record_that_names_nobody(project: B
         join={"traces": {"glob": "traces.jsonl", "key": "id", "on": "traceId"}},
         options={"scores": {"help": {"scale": [1, 5], "rubric": "r-1"}}},
         fields={"consent_refs": [ref]},
+        consent={**SIDECAR["consent"], "roles": roles},
     )
-    withdrawn = event(consent_id="c", subject=pseudonym("ann"), status="ConsentWithdrawn")
-    project.consents("people.jsonl", withdrawn).run("ingest", "validate")
-    assert project.reasons("validate") == {"consent_withdrawn": 1}
+    told = event(consent_id="c", subject=pseudonym("ann"), status=status)
+    assert project.consents("people.jsonl", told).run("ingest", "validate").reasons("validate") == {reason: 1}
