@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from pipeline.lineage.consent.report import report
 from pipeline.lineage.consent.status import expiring, status
 from pipeline.lineage.consent.status import told as told_of
 from pipeline.lineage.consent.withdraw import withdraw
-from tests.building import SIDECAR, Built, build, event, lines, record
+from tests.building import ROOT, SIDECAR, Built, build, event, lines, record
 
 PEOPLE = ("ann@example.org", "bob@example.org", "cyd@example.org", "eve@example.org")
 ANN, BOB, CYD, EVE = (keyed_digest_text(PUBLIC_KEY, "annotator", "votes", name) for name in PEOPLE)
@@ -261,10 +262,11 @@ def test_withdrawal_withholds_the_rows_and_moves_none(tmp_path: Path) -> None:
     before = project.table("split/decisions")
     found = withdraw(project, person(project, 0, tmp_path), consent_id=None, at="2030-01-01T00:00:00Z", how="letter")
     assert found["consents"] == [
-        {"consent_id": "c-ann", "status": "ConsentGiven", "will_be": "ConsentWithdrawn", "rows": 12}
+        {"consent_id": "c-ann", "status": "ConsentGiven", "will_be": "ConsentWithdrawn", "rows": 12},
+        {"consent_id": "whole", "status": None, "will_be": "ConsentWithdrawn", "rows": 12},
     ]
     again = withdraw(project, person(project, 0, tmp_path), consent_id=None, at="2030-01-01T00:00:00Z", how="letter")
-    assert (found["new"], again["new"]) == (1, 0)
+    assert (found["new"], again["new"]) == (2, 0)
     project.run("validate", "dedupe", "split", "publish")
     assert consent_reasons(project) == {"consent_withdrawn": 12, "consent_unknown": 12}
     kept = before.join(project.table("split/decisions"), on="comparison_id", suffix="_now")
@@ -296,7 +298,7 @@ def test_a_withdrawal_that_would_have_no_effect_is_not_written(tmp_path: Path) -
     with pytest.raises(PairtrailError, match="2199-01-01T00:00:00Z the newest"):
         withdraw(project, Whom(subject=BOB), consent_id=None, at=None, how=None)
     assert not (project.ledger / "consent" / "withdrawals.jsonl").exists()
-    assert withdraw(project, Whom(subject=BOB), consent_id=None, at=later, how=None)["new"] == 1
+    assert withdraw(project, Whom(subject=BOB), consent_id=None, at=later, how=None)["new"] == 2
     assert project.run("validate").reasons("validate")["consent_withdrawn"] == 12
 
 
@@ -312,8 +314,34 @@ def test_who_states_no_basis_at_all_withdraws(tmp_path: Path) -> None:
 def test_a_person_without_a_record_can_withdraw_too(tmp_path: Path) -> None:
     project = people_project(tmp_path / "project")
     found = withdraw(project, Whom(subject=EVE), consent_id=None, at=None, how=None)
-    assert found["consents"] == [{"consent_id": "c-eve", "status": None, "will_be": "ConsentWithdrawn", "rows": 12}]
+    assert [(row["consent_id"], row["will_be"], row["rows"]) for row in found["consents"]] == [
+        ("c-eve", "ConsentWithdrawn", 12),
+        ("whole", "ConsentWithdrawn", 12),
+    ]
     assert consent_reasons(project.run("validate")) == {"consent_withdrawn": 12}
+
+
+def test_who_is_covered_by_the_record_of_a_whole_source_can_withdraw_too(tmp_path: Path) -> None:
+    """Nobody has a record of their own there; the word of one person counts for the rows of that person alone."""
+    project = build(tmp_path / "project")
+    votes = [record(prompt=f"{who} {n}", annotator=who) for who in ("dee", "fay") for n in range(10)]
+    project.source("s", {"x.jsonl": lines(*votes)}).run()
+    before = project.table("split/decisions")
+    file = tmp_path / "id"
+    file.write_text("dee\n", encoding="utf-8")
+    dee = whom(project, "s", person_file=file)
+    found = withdraw(project, dee, consent_id=None, at="2026-02-01T00:00:00Z", how=None)
+    assert found["consents"] == [{"consent_id": "whole", "status": None, "will_be": "ConsentWithdrawn", "rows": 10}]
+    assert project.run("validate", "dedupe", "split", "publish").reasons("validate") == {"consent_withdrawn": 10}
+    kept = before.join(project.table("split/decisions"), on="comparison_id", suffix="_now")
+    assert (kept.height, kept["side"].equals(kept["side_now"])) == (10, True)
+    assert [(row["consent_id"], row["rows"]) for row in status(project, dee)["consents"]] == [("whole", 10)]
+    told = {(row["status"], row["outcome"]): row["rows"] for row in report(project)["rows"] if row["split"] == "-"}
+    assert told == {("ConsentGiven + ConsentWithdrawn", "consent_withdrawn"): 10}
+    project.consents("s.jsonl", event(legal_basis=["eu-gdpr:A6-1-f"]))
+    [again] = withdraw(project, dee, consent_id="whole", at="2026-03-01T00:00:00Z", how=None)["consents"]
+    assert again["will_be"] == "eu-gdpr:A21"
+    assert project.run("validate").reasons("validate") == {"processing_objected": 10}
 
 
 Say = Callable[..., tuple[int, str]]
@@ -382,10 +410,15 @@ def test_the_report_tells_when_ledger_build_and_date_are_not_of_one_day(tmp_path
     code, told = say(project, "report")
     assert code == 0, told
     now = read_events(project.ledger).height
-    assert f"The build read {now - 1} events of the ledger, which now has {now}:" in told
+    assert f"The build read {now - 2} events of the ledger, which now has {now}:" in told
     assert "newest event is of 2030-01-01" in told
     project.run("validate", "dedupe", "split", "publish")
     assert "Build again" not in say(project, "report")[1]
+    project.set_params(validate={"as_of": "2030-01-01"})
+    told = say(project, "report")[1]
+    assert (
+        "Consent had to hold to the end of 2026-01-01.\nparams.yaml now says `as_of` 2030-01-01. Build again." in told
+    )
 
 
 def test_the_report_calls_no_vote_kept_that_publish_passed_over(tmp_path: Path) -> None:
@@ -400,3 +433,11 @@ def test_the_report_calls_no_vote_kept_that_publish_passed_over(tmp_path: Path) 
     for row in report(project.run())["rows"]:
         told[row["outcome"]] += row["rows"]
     assert told == {"kept": 2, "human_judged": 1}
+
+
+def test_what_a_command_writes_is_what_the_next_build_depends_on(tmp_path: Path) -> None:
+    """Or `dvc repro` would call the old build up to date, and the withdrawal would have no effect."""
+    project = people_project(tmp_path / "project")
+    shutil.copy(ROOT / "dvc.yaml", project.root)
+    withdraw(project, Whom(subject=ANN), consent_id=None, at=None, how=None)
+    assert "      - data/ledger/consent/withdrawals.jsonl\n" in (project.root / "dvc.yaml").read_text(encoding="utf-8")

@@ -87,7 +87,7 @@ def test_a_withdrawal_withholds_rows_and_brings_none_back(some: list[dict[str, A
 
 def drawn() -> list[dict[str, Any]]:
     rows = sound_rows().comparisons.to_dicts()
-    return [{**row, "purposes": ["ai-alignment"], "conflict": False} for row in rows]
+    return [{**row, "purposes": ["ai-alignment"], "conflict": False, "copied": []} for row in rows]
 
 
 def named() -> list[list[dict[str, str]]]:

@@ -17,7 +17,7 @@ def ref(role: str, name: str) -> dict[str, str]:
 
 
 REFS = [ref("prompt_author", "writer"), ref("prompt_author", "asker"), ref("annotator", "who")]
-WHOLE = {"writer": "w", "writer_consent": "1", "asker": "k", "asker_consent": "2", "who": "a", "who_consent": "3"}
+WHOLE = {"writer": "w", "writer_consent": "1", "asker": "k", "asker_consent": "2", "who": "ann", "who_consent": "3"}
 HALF = WHOLE | {"asker_consent": None}
 
 

@@ -104,6 +104,7 @@ def sound_rows() -> Case:
         "consent_refs": REFS[0],
         "purposes": PURPOSES[1],
         "conflict": False,
+        "copied": [],
         "presented_order": "ab",
         "created_at": NOON,
         "response_a_id": RESPONSES[1],

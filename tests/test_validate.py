@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import polars as pl
 import pytest
 
 from pipeline.core.consent.events import read_events
@@ -230,6 +231,7 @@ def test_the_account_says_what_the_ledger_held(project: Built) -> None:
     project.consents("t.jsonl", event(subject="source:t"), event(subject="source:t", status="ConsentWithdrawn"))
     project.consents("u.jsonl", event(subject="source:t", status_time="2027-01-31T12:00:00.5+01:00"))
     assert project.run("ingest", "validate").account("validate")["consent_ledger"] == {
+        "as_of": "2026-01-01",
         "consents": 2,
         "events": 4,
         "contradictions": 1,
@@ -242,6 +244,7 @@ def test_without_a_ledger_nobody_consented(project: Built) -> None:
     (project.ledger / "consent" / "s.jsonl").unlink()
     assert project.run("ingest", "validate").reasons("validate") == {"consent_unknown": 1}
     assert project.account("validate")["consent_ledger"] == {
+        "as_of": "2026-01-01",
         "consents": 0,
         "events": 0,
         "contradictions": 0,
@@ -310,3 +313,24 @@ def test_a_reference_counts_beside_a_record_that_names_nobody_and_does_not_stand
     )
     told = event(consent_id="c", subject=pseudonym("ann"), status=status)
     assert project.consents("people.jsonl", told).run("ingest", "validate").reasons("validate") == {reason: 1}
+
+
+def test_nobody_else_s_record_covers_a_person_who_judged(project: Built) -> None:
+    """A model is no person, and of an annotator whom nobody names the reference is all that there is."""
+    fields = {
+        **BOUND["fields"],
+        "consent_refs": [{"role": "annotator", "subject": "who", "consent_id": "consent"}],
+        "annotator_kind": "kind",
+    }
+    rows = [
+        record(prompt=f"{number}?", annotator=annotator, who="ann", consent="c", kind=kind)
+        for number, (annotator, kind) in enumerate(
+            [("ann", "human"), ("bob", "human"), (None, "human"), ("gpt", "model")]
+        )
+    ]
+    project.source("s", {"x.jsonl": lines(*rows)}, consent=BOUND["consent"], fields=fields)
+    project.run("ingest").everybody_agrees().run("validate")
+    assert project.reasons("validate") == {"no_consent": 1}
+    dropped = project.table("validate/decisions").filter(pl.col("drop_reason").is_not_null())["comparison_id"].item()
+    prompts = dict(project.comparisons().select("comparison_id", "prompt").iter_rows())
+    assert prompts[dropped][0]["content"] == "1?"

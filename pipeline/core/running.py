@@ -51,7 +51,7 @@ def run_stage(stage: ModuleType, project: Project) -> str:
             rows = decided(stage, part.lazy().select(contract.columns), known, params)
             accounts.append(of_decisions(rows, part.select("comparison_id", "source")))
             decisions.add(rows)
-        noted = stage.noted(references) if hasattr(stage, "noted") else {}
+        noted = stage.noted(references, params) if hasattr(stage, "noted") else {}
         account = added(accounts) | noted | {"code_digest": code_digest([stage.__name__])}
         ordered = (part.sort("comparison_id") for part in decisions.parts())
         write_sorted(ordered, built / "decisions.parquet", contract.schema)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from pipeline.core.consent.behind import behind
 from pipeline.core.consent.purposes import as_bits, from_bits
 from pipeline.core.consent.standing import REASONS as CONSENT_REASONS
 from pipeline.core.consent.standing import Terms, allowed, date_of, named_by, standing
@@ -47,6 +48,8 @@ CONTRACT = Contract(
         "policy_version",
         "rubric_version",
         "license",
+        "annotator",
+        "annotator_kind",
         "consent_refs",
         "source",
     ),
@@ -87,7 +90,8 @@ def decide(comparisons: pl.LazyFrame, references: References, params: Params) ->
     licenses = comparisons.select(pl.col("license").unique()).collect()["license"].to_list()
     recorded = references["consents"].select(pl.col("license").drop_nulls().unique()).collect()["license"].to_list()
     consents = standing(references["consents"], params.terms)
-    named = _refs_of_rows(comparisons, references["copied_refs"])
+    rows = comparisons.select("comparison_id", "license", "annotator", "annotator_kind", "consent_refs")
+    named = behind(rows, references["copied_refs"], references["consents"])
     conflicts = references["event_conflicts"].select("comparison_id", conflict=pl.lit(value=True))
     stated = (
         comparisons.join(conflicts, on="comparison_id", how="left")
@@ -103,15 +107,19 @@ def decide(comparisons: pl.LazyFrame, references: References, params: Params) ->
     return stated.select("comparison_id", reason, purposes, pl.col("consent_events").fill_null([]))
 
 
-def noted(references: References) -> dict[str, Any]:
-    """Say of the ledger what the account keeps: how much it holds, when its newest event happened, what contradicts."""
+def noted(references: References, params: Params) -> dict[str, Any]:
+    """Say of the ledger what the account keeps: how much it holds, when its newest event happened, what contradicts.
+
+    `as_of` stands beside it, as a release is refused where an event is newer.
+    """
     told = references["consents"].select(
         consents=pl.len(),
         **{name: pl.col(name).sum() for name in ("events", "contradictions")},
         newest=pl.col("newest").max(),
     )
     found = told.collect().to_dicts()[0]
-    return {"consent_ledger": found | {"newest": found["newest"] and f"{found['newest']:%Y-%m-%dT%H:%M:%S.%fZ}"}}
+    newest = found["newest"] and f"{found['newest']:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return {"consent_ledger": found | {"newest": newest, "as_of": params.as_of}}
 
 
 def _one_license(name: str) -> None:
@@ -122,13 +130,6 @@ def _one_license(name: str) -> None:
     if not alone:
         msg = f"params.yaml: validate: licenses: `{name}` is not one SPDX id; where SPDX lists none, LicenseRef-NAME"
         raise PairtrailError(msg)
-
-
-def _refs_of_rows(comparisons: pl.LazyFrame, copied: pl.LazyFrame) -> pl.LazyFrame:
-    """Return everybody whom a row names, or another delivery of it, each once."""
-    rows = comparisons.select("comparison_id", "license", "consent_refs").explode("consent_refs").unnest("consent_refs")
-    others = comparisons.select("comparison_id", "license").join(copied, on="comparison_id", how="inner")
-    return pl.concat([rows, others.select("comparison_id", "license", "role", "subject", "consent_id")]).unique()
 
 
 def _consents_of_rows(refs: pl.LazyFrame, consents: pl.LazyFrame, licensed: pl.Expr) -> pl.LazyFrame:
@@ -143,19 +144,22 @@ def _consents_of_rows(refs: pl.LazyFrame, consents: pl.LazyFrame, licensed: pl.E
         .join(consents, on=["consent_id", "subject"], how="left", suffix="_recorded")
     )  # fmt: skip
     subject, consent = pl.col("subject").is_not_null(), pl.col("consent_id").is_not_null()
+    # A person who judged consents themselves: nobody else's record covers the role.
+    another = (pl.col("role") == "annotator") & (pl.col("annotator_kind") == "human")
+    another &= (pl.col("subject") != pl.col("annotator")).fill_null(value=False)
     reasons = pl.Enum(list(CONSENT_REASONS))
     refused = (
         pl.when(pl.col("event").is_null()).then(pl.lit("consent_unknown", reasons))
         .when(~licensed).then(pl.lit("license_not_allowed", reasons)).otherwise("refused")
     )  # fmt: skip
     return (
-        held.with_columns(refused=refused, whole=subject & consent, named=subject | consent)
+        held.with_columns(refused=refused, whole=subject & consent, named=subject | consent, another=another)
         .group_by("comparison_id")
         .agg(
             pl.col("refused").filter("named").min(),
             pl.col("named").any(),
             allowed=pl.when(pl.col("refused").is_null()).then("purposes").filter("named").fill_null(0).bitwise_and(),
-            covered=pl.col("role").filter("whole"),
+            covered=pl.col("role").filter(pl.col("whole") & ~pl.col("another")),
             lacking=pl.col("role").filter(~pl.col("whole")),
             halved=(pl.col("named") & ~pl.col("whole")).any(),
             consent_events=pl.col("event").drop_nulls().unique().sort(),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from pipeline.core.consent.behind import behind
 from pipeline.core.consent.events import read_events
 from pipeline.core.consent.standing import Terms, standing
 from pipeline.core.consent.states import KEY, consents
@@ -32,16 +33,22 @@ def judged(project: Project, terms: Terms) -> pl.DataFrame:
 
 
 def references(project: Project) -> Iterator[pl.DataFrame]:
-    """Yield comparison_id, source, role, subject, consent_id of all ingested rows; one that names nobody comes once.
+    """Yield comparison_id, source, annotator, role, subject, consent_id of all ingested rows, as `validate` has them.
 
-    Whom another delivery of a row names is among them, as `validate` has it.
+    A row that names nobody comes once.
     """
-    copied = copied_refs(project).collect()
-    scan = scan_comparisons(project).select("comparison_id", "source", "consent_refs")
+    copied = copied_refs(project)
+    known = consents(read_events(project.ledger)).lazy()
+    scan = scan_comparisons(project).select("comparison_id", "source", "annotator", "consent_refs")
     for part in batches(scan):
-        rows = part.explode("consent_refs", empty_as_null=True).unnest("consent_refs")
-        others = part.select("comparison_id", "source").join(copied, on="comparison_id", how="inner")
-        yield pl.concat([rows, others.select(rows.columns)]).unique()
+        yield behind(part.lazy(), copied, known).collect()
+
+
+def rows_under_whole(project: Project, subject: str) -> pl.DataFrame:
+    """Count the rows that a person gave to sources whose record covers them, by that record's id."""
+    gave = scan_comparisons(project).filter(pl.col("annotator") == subject).select("comparison_id", "consent_refs")
+    refs = gave.explode("consent_refs").unnest("consent_refs").filter(pl.col("subject").str.starts_with("source:"))
+    return refs.group_by("consent_id").agg(rows=pl.col("comparison_id").n_unique()).collect(engine="streaming")
 
 
 def rows_by_consent(project: Project) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from pipeline.core.project import Project
 from pipeline.core.raw.bytestream import open_stream
 from pipeline.core.raw.rawfiles import Declared, Limits, read_batches
 from pipeline.core.raw.splitting import BEGINNING, SPACE
+from pipeline.lineage.consent.depending import depend_on_ledger
 from pipeline.lineage.consent.dpvrecords import RecordReading, is_record
 from pipeline.lineage.consent.faults import UnfitError
 from pipeline.lineage.consent.jsonld import Graph, Node, expand
@@ -72,6 +73,7 @@ def import_consents(project: Project, file: Path, source: str | None = None, int
     places = [place for place, _ in events]
     stated = [event for _, event in events]
     new = append_events(project, into, stated, places.__getitem__)
+    depend_on_ledger(project)
     return Imported(
         file=file.name,
         into=f"data/ledger/consent/{into}.jsonl",

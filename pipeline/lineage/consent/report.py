@@ -47,11 +47,13 @@ def report(project: Project) -> dict[str, Any]:
         "comparisons in the consent report", read_account(project, "ingest")["comparisons"]["kept"], {"rows": total}
     )
     licenses = scan_comparisons(project).group_by("source", "license").len("rows").sort("source", "license").collect()
+    read = read_account(project, "validate")["consent_ledger"]
     return {
-        "as_of": str(terms_of(project).as_of),
+        "as_of": read["as_of"],
+        "as_of_now": str(terms_of(project).as_of),
         "comparisons": total,
         "events": events.height,
-        "events_of_the_build": read_account(project, "validate")["consent_ledger"]["events"],
+        "events_of_the_build": read["events"],
         "newest_event": events["status_time"].dt.strftime("%Y-%m-%d").max(),
         "rows": rows.with_columns(pl.col("rows").cast(pl.Int64)).to_dicts(),
         "licenses": [{**row, "use": use_class(row["license"])} for row in licenses.to_dicts()],
@@ -144,7 +146,9 @@ def _most(row: list[Any]) -> tuple[int, str]:
 def _head(found: dict[str, Any]) -> list[str]:
     """Say what was counted, as of when, and where ledger, date and build are not of one day."""
     whole = f"All {found['comparisons']:,} comparisons of the last build, each counted once."
-    lines = [f"{whole} Consent must hold to the end of {found['as_of']}."]
+    lines = [f"{whole} Consent had to hold to the end of {found['as_of']}."]
+    if found["as_of_now"] != found["as_of"]:
+        lines.append(f"params.yaml now says `as_of` {found['as_of_now']}. Build again.")
     newest = found["newest_event"]
     if newest and newest > found["as_of"]:
         lines.append(

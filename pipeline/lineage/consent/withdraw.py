@@ -11,7 +11,8 @@ from pipeline.core.consent.writing import append_events, as_line
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
 from pipeline.lineage.consent.asking import Whom, one_person
-from pipeline.lineage.consent.held import judged, rows_by_consent, terms_of
+from pipeline.lineage.consent.depending import depend_on_ledger
+from pipeline.lineage.consent.held import judged, rows_by_consent, rows_under_whole, terms_of
 from schemas.vocabulary import CONSENT_BASES, VALID_STATUSES
 
 FILE = "withdrawals"
@@ -35,9 +36,11 @@ def withdraw(
         for row in chosen
     ]
     _refuse_in_vain(project, events)
+    new = append_events(project, FILE, events, lambda _: "--at")
+    depend_on_ledger(project)
     return {
         "file": f"data/ledger/consent/{FILE}.jsonl",
-        "new": append_events(project, FILE, events, lambda _: "--at"),
+        "new": new,
         "consents": chosen,
     }
 
@@ -60,9 +63,7 @@ def _refuse_in_vain(project: Project, events: list[dict[str, Any]]) -> None:
 
 
 def _chosen(project: Project, subject: str, consent_id: str | None) -> list[dict[str, Any]]:
-    rows = rows_by_consent(project).filter(subject=subject).group_by(KEY).agg(pl.col("rows").sum().cast(pl.Int64))
-    known = judged(project, terms_of(project)).filter(subject=subject).select(*KEY, "legal_basis", "status")
-    both = known.join(rows, on=KEY, how="full", coalesce=True).filter(pl.col("consent_id").is_not_null())
+    both = _consents_of(project, subject)
     if both.is_empty():
         msg = "neither the ledger nor a row of the last build names a consent of this subject; is the source right?"
         raise PairtrailError(msg)
@@ -78,6 +79,28 @@ def _chosen(project: Project, subject: str, consent_id: str | None) -> list[dict
     will_be = pl.when(by_consent).then(pl.lit(WITHDRAWN)).otherwise(pl.lit(OBJECTED)).alias("will_be")
     told = named.with_columns(will_be, pl.col("rows").fill_null(0)).sort("consent_id")
     return told.select("consent_id", "status", "will_be", "rows").to_dicts()
+
+
+def _consents_of(project: Project, subject: str) -> pl.DataFrame:
+    """Return the consents of a person, with basis, status and rows: those named, and those of whole sources.
+
+    Under a record of a whole source the person has no record, and may take back or object to what it allows all the
+    same: its basis decides which.
+    """
+    known = judged(project, terms_of(project)).select(*KEY, "legal_basis", "status")
+    theirs = known.filter(subject=subject)
+    if not project.shards.exists():
+        return theirs.with_columns(rows=pl.lit(None, pl.Int64))
+    by_consent = rows_by_consent(project).filter(subject=subject).group_by("consent_id").agg(pl.col("rows").sum())
+    under = rows_under_whole(project, subject)
+    bases = known.filter(pl.col("subject").str.starts_with("source:")).select("consent_id", whole="legal_basis")
+    rows = pl.concat([by_consent, under.select(by_consent.columns).cast(by_consent.schema)])
+    rows = (
+        rows.filter(pl.col("consent_id").is_not_null()).group_by("consent_id").agg(pl.col("rows").max().cast(pl.Int64))
+    )
+    both = theirs.join(rows, on="consent_id", how="full", coalesce=True)
+    based = both.join(bases.unique("consent_id", keep="none"), on="consent_id", how="left")
+    return based.with_columns(pl.coalesce("legal_basis", "whole").alias("legal_basis"))
 
 
 def told(found: dict[str, Any]) -> str:
