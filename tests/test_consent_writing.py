@@ -154,3 +154,14 @@ def test_many_lines_are_checked_in_pieces_and_faults_name_the_right_one(
     assert append_events(ledger, "mine", many) == 10
     with pytest.raises(PairtrailError, match="event 8: `status`"):
         append_events(ledger, "mine", [*many[:7], event(status="zq"), *many[8:]])
+
+
+def test_nothing_is_added_to_a_ledger_that_lost_a_line(ledger: Project) -> None:
+    append_events(ledger, "mine", [event()])
+    path = ledger.ledger / "consent/mine.jsonl"
+    read = {"path": "data/ledger/consent/mine.jsonl", "hash": "md5", "md5": "0" * 32, "size": path.stat().st_size + 1}
+    lock = {"schema": "2.0", "stages": {"validate": {"cmd": "pairtrail validate", "deps": [read]}}}
+    (ledger.root / "dvc.lock").write_text(json.dumps(lock), encoding="utf-8")
+    with pytest.raises(PairtrailError, match="it shrank"):
+        append_events(ledger, "mine", [event(consent_id="x")])
+    assert held(ledger) == lines(event()).encode()

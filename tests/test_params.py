@@ -225,3 +225,10 @@ def test_a_purpose_that_a_side_needs_is_a_known_one(project: Built) -> None:
     project.set_params(split={"train_purpose": "training"}).source("s", {"x.jsonl": lines(record())})
     with pytest.raises(PairtrailError, match="train_purpose is not a known purpose"):
         project.run("ingest", "validate", "dedupe", "split")
+
+
+@pytest.mark.parametrize("name", ["de", "Germany", "", "DE-", "any"])
+def test_an_allowed_jurisdiction_is_a_code(name: str, project: Built) -> None:
+    project.set_params(validate={"jurisdictions": [name]}).source("s", {"x.jsonl": lines(record())})
+    with pytest.raises(PairtrailError, match="jurisdictions: "):
+        project.run("ingest", "validate")

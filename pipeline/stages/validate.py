@@ -1,5 +1,6 @@
 """Validate: which comparisons meet the contract, under which policy and rubric, and for which purposes all consent."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from pipeline.core.licenses import licenses_in
 from pipeline.core.params import STRICT, Day
 from pipeline.core.references import References
 from pipeline.core.running import Contract, first_drop_reason
+from schemas.consents import JURISDICTION
 from schemas.decisions import VALIDATE
 
 REASONS = {
@@ -74,9 +76,15 @@ class Params:
     special_category: bool
 
     def __post_init__(self) -> None:
-        """Refuse licences that are not one SPDX id each."""
+        """Refuse licences that are not one SPDX id each, and jurisdictions that no record can be of."""
         for name in self.licenses:
             _one_license(name)
+        for name in self.jurisdictions if self.jurisdictions != "any" else ():
+            if not re.fullmatch(JURISDICTION, name):
+                msg = (
+                    f"params.yaml: validate: jurisdictions: `{name}` is no code such as DE, US-CA or EU (or write: any)"
+                )
+                raise PairtrailError(msg)
 
     @property
     def terms(self) -> Terms:

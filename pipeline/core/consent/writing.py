@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.alone import alone
+from pipeline.core.consent.appending import refuse_rewritten
 from pipeline.core.consent.events import MOST_FOUND, read_events, read_lines, refuse
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
@@ -40,6 +41,7 @@ def append_events(
     lines = [as_line(event) for event in events]
     digests = _digests(lines, where or (lambda place: f"event {place + 1}"))
     with alone(path.parent):
+        refuse_rewritten(project)
         held = set(read_events(project.ledger)["event"])
         new = {digest: line for digest, line in zip(digests, lines, strict=True) if digest not in held}
         if new:
@@ -84,11 +86,21 @@ def _append(path: Path, added: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+        _keep_name(path.parent)
     except OSError as error:
         msg = f"{path.name}: cannot be written ({error.strerror}); the ledger is as it was"
         raise PairtrailError(msg) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _keep_name(folder: Path) -> None:
+    """Have the new name on disk too: a withdrawal that was confirmed must outlive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _copy(path: Path, file: Any) -> None:  # noqa: ANN401
