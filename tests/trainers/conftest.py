@@ -31,7 +31,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The bundled sample, published: several languages, system messages, many turns, some strengths, ties."""
     built = Built(tmp_path_factory.mktemp("sample"))
     shutil.copy(ROOT / "params.yaml", built.root)
-    for name in ("raw", "policy", "rubric"):
+    for name in ("raw", "ledger", "policy", "rubric"):
         shutil.copytree(ROOT / "data" / name, built.root / "data" / name)
     return built.run()
 
