@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -21,9 +22,10 @@ TEMPLATE = (
 )
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    os.environ["HF_HOME"] = str(tmp_path_factory.mktemp("hf"))
+# Before any of the libraries is imported: they read it then, and what an earlier run cached under a folder's name would
+# be loaded in place of the folder.
+_CACHE = TemporaryDirectory(prefix="hf-")
+os.environ["HF_HOME"] = _CACHE.name
 
 
 @pytest.fixture(scope="session")
