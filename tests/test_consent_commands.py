@@ -206,6 +206,14 @@ def test_access_gathers_all_of_one_person_and_nothing_of_another(built: Built, t
     assert [row["consent_id"] for row in found["events"]] == ["c-ann"]
     assert len(found["comparisons"]) == 12
     assert all(row["published"] and row["rationale"] == RATIONALE for row in found["comparisons"])
+    assert {(row["comparison"]["annotator"], row["comparison"]["presented_order"]) for row in found["comparisons"]} == {
+        (ANN, None)
+    }
+    assert [row["comparison"]["comparison_id"] for row in found["comparisons"]] == [
+        row["comparison_id"] for row in found["comparisons"]
+    ]
+    refs = [ref for row in found["comparisons"] for ref in row["comparison"]["consent_refs"]]
+    assert refs == [{"role": "annotator", "subject": ANN, "consent_id": "c-ann"}] * 12
     assert {row["prompt"][0]["content"].split()[0] for row in found["comparisons"]} == {PEOPLE[0]}
     # Beside the twelve: a record that was quarantined as a candidate, and one that is not even JSON.
     assert [row["source_row"] for row in found["raw_records"]] == [*range(1, 13), 49, 50]
@@ -441,3 +449,25 @@ def test_what_a_command_writes_is_what_the_next_build_depends_on(tmp_path: Path)
     shutil.copy(ROOT / "dvc.yaml", project.root)
     withdraw(project, Whom(subject=ANN), consent_id=None, at=None, how=None)
     assert "      - data/ledger/consent/withdrawals.jsonl\n" in (project.root / "dvc.yaml").read_text(encoding="utf-8")
+
+
+def test_access_of_who_asked_holds_nothing_that_the_annotator_said(tmp_path: Path) -> None:
+    project = build(tmp_path / "project")
+    refs = [
+        {"role": "prompt_author", "subject": "asker", "consent_id": "a"},
+        {"role": "annotator", "subject": "annotator", "consent_id": "b"},
+    ]
+    fields = {**SIDECAR["fields"], "rationale": "why", "consent_refs": refs}
+    project.source("s", {"x.jsonl": lines(record(asker="kim", a="k", b="c", why=RATIONALE))}, fields=fields)
+    project.run("ingest").everybody_agrees().run()
+    kim, ann = (keyed_digest_text(PUBLIC_KEY, "annotator", "s", name) for name in ("kim", "ann"))
+    [story] = access(project, Whom(subject=kim))["comparisons"]
+    assert (story["rationale"], story["comparison"]["rationale"], story["comparison"]["annotator"]) == (
+        None,
+        None,
+        None,
+    )
+    assert [ref["subject"] for ref in story["comparison"]["consent_refs"]] == [kim]
+    [story] = access(project, Whom(subject=ann))["comparisons"]
+    assert (story["rationale"], story["comparison"]["annotator"]) == (RATIONALE, ann)
+    assert [ref["subject"] for ref in story["comparison"]["consent_refs"]] == [ann]

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.core.errors import PairtrailError
-from pipeline.core.ingested import scan_comparisons
+from pipeline.core.ingested import PLACE, scan_comparisons
 from pipeline.core.project import Project
 from pipeline.core.raw.rawfiles import read_batches
 from pipeline.core.references import copied_refs
@@ -37,6 +37,8 @@ def access(project: Project, asked: Whom) -> dict[str, Any]:
     rows = _rows(project, subject) if project.shards.exists() else pl.DataFrame({"comparison_id": []})
     terms, events = terms_of(project), history(project, subject)
     told = stories(project, rows["comparison_id"].to_list(), reveal=True)
+    for story, row in zip(told, _own(rows, subject), strict=True):
+        story |= {"comparison": row, "rationale": row["rationale"]}
     return {
         "format": FORMAT,
         "subject": subject,
@@ -61,7 +63,24 @@ def _rows(project: Project, subject: str) -> pl.DataFrame:
     named = pl.col("consent_refs").list.eval(pl.element().struct.field("subject") == subject).list.any()
     copied = copied_refs(project).filter(pl.col("subject") == subject).collect()["comparison_id"].unique()
     theirs = (pl.col("annotator") == subject) | named | pl.col("comparison_id").is_in(copied.to_list())
-    return scan_comparisons(project).filter(theirs).select("comparison_id").collect(engine="streaming")
+    return scan_comparisons(project).filter(theirs).collect(engine="streaming").sort("comparison_id")
+
+
+def _own(rows: pl.DataFrame, subject: str) -> list[dict[str, Any]]:
+    """Return the rows as ingest holds them, less what is another person's: their pseudonym, words and consents."""
+    theirs = pl.element().struct.field("subject") == subject
+    judged_by = pl.col("annotator") == subject
+    return (
+        rows.drop(PLACE, strict=False)
+        .with_columns(
+            pl.col("consent_refs").list.filter(theirs),
+            pl.when(judged_by).then("annotator").alias("annotator"),
+            pl.when(judged_by).then("rationale").alias("rationale"),
+        )
+        .to_dicts()
+        if rows.width > 1
+        else []
+    )
 
 
 def _raw_records(project: Project, asked: Whom) -> Iterator[dict[str, Any]]:
