@@ -77,8 +77,7 @@ def standing(consents: pl.LazyFrame, terms: Terms) -> pl.LazyFrame:
 
 def _rules(terms: Terms, licenses: list[str]) -> dict[str, pl.Expr]:
     status, basis = pl.col("status"), pl.col("legal_basis")
-    by_consent = basis.is_null() | (basis.list.len() == 0) | _names_any(basis, CONSENT_BASES)
-    unknown = (status == "ConsentUnknown") | (by_consent & status.is_null())
+    unknown = (status == "ConsentUnknown") | (rests_on_consent() & status.is_null())
     special = pl.lit(value=not terms.special_category) | ~_names_any(basis, SPECIAL_BASES).fill_null(value=False)
     return {
         "license_not_allowed": ~allowed(licenses, terms.licenses),
@@ -89,6 +88,12 @@ def _rules(terms: Terms, licenses: list[str]) -> dict[str, pl.Expr]:
         "special_category": pl.col("special_category") & special,
         "jurisdiction_not_allowed": _outside(terms.jurisdictions),
     }
+
+
+def rests_on_consent() -> pl.Expr:
+    """Say of the column `legal_basis` whether consent is among the bases; it is the one where none is stated."""
+    basis = pl.col("legal_basis")
+    return basis.is_null() | (basis.list.len() == 0) | _names_any(basis, CONSENT_BASES)
 
 
 def _names_any(listed: pl.Expr, codes: tuple[str, ...]) -> pl.Expr:

@@ -15,6 +15,7 @@ from pipeline.core.consent.events import MOST_FOUND, read_events, read_lines, re
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
 from pipeline.core.raw.bytestream import is_compressed
+from pipeline.core.settling import settle
 from schemas.columns import dtypes
 from schemas.consents import EVENTS
 
@@ -86,21 +87,12 @@ def _append(path: Path, added: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-        _keep_name(path.parent)
+        settle(path.parent)
     except OSError as error:
         msg = f"{path.name}: cannot be written ({error.strerror}); the ledger is as it was"
         raise PairtrailError(msg) from error
     finally:
         part.unlink(missing_ok=True)
-
-
-def _keep_name(folder: Path) -> None:
-    """Have the new name on disk too: a withdrawal that was confirmed must outlive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _copy(path: Path, file: Any) -> None:  # noqa: ANN401

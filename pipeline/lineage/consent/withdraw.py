@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.core.consent.events import read_events, read_lines
+from pipeline.core.consent.standing import rests_on_consent
 from pipeline.core.consent.states import KEY, consents
 from pipeline.core.consent.writing import append_events, as_line
 from pipeline.core.errors import PairtrailError
@@ -13,7 +14,7 @@ from pipeline.core.project import Project
 from pipeline.lineage.consent.asking import Whom, one_person
 from pipeline.lineage.consent.depending import depend_on_ledger
 from pipeline.lineage.consent.held import judged, rows_by_consent, rows_under_whole, terms_of
-from schemas.vocabulary import CONSENT_BASES, VALID_STATUSES
+from schemas.vocabulary import VALID_STATUSES
 
 FILE = "withdrawals"
 WITHDRAWN, OBJECTED = "ConsentWithdrawn", "eu-gdpr:A21"
@@ -71,12 +72,7 @@ def _chosen(project: Project, subject: str, consent_id: str | None) -> list[dict
     if named.is_empty():
         msg = f"this subject has no consent of that id; it has {both.height:,} others (`pairtrail consent status`)"
         raise PairtrailError(msg)
-    by_consent = (
-        pl.col("legal_basis").is_null()
-        | (pl.col("legal_basis").list.len() == 0)
-        | pl.col("legal_basis").list.eval(pl.element().is_in(list(CONSENT_BASES))).list.any()
-    )
-    will_be = pl.when(by_consent).then(pl.lit(WITHDRAWN)).otherwise(pl.lit(OBJECTED)).alias("will_be")
+    will_be = pl.when(rests_on_consent()).then(pl.lit(WITHDRAWN)).otherwise(pl.lit(OBJECTED)).alias("will_be")
     told = named.with_columns(will_be, pl.col("rows").fill_null(0)).sort("consent_id")
     return told.select("consent_id", "status", "will_be", "rows").to_dicts()
 

@@ -8,13 +8,13 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
 from pathlib import Path
 
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
+from pipeline.core.settling import settle
 
 _PRIVATE = 0o600
 
@@ -57,9 +57,9 @@ class Preparing:
         ready = self._project.rotation_ready
         part = ready.with_suffix(".part")
         _write(part, [json.dumps({"told": told, "steps": [asdict(step) for step in self._steps]}).encode()], _PRIVATE)
-        _settle(ready.parent)
+        settle(ready.parent)
         part.replace(ready)
-        _settle(ready.parent)
+        settle(ready.parent)
 
     def drop(self) -> None:
         """Take away what was prepared, unless it is valid already."""
@@ -86,7 +86,7 @@ def finish(project: Project) -> str:
     for step in waiting:
         _put(project.rotation / step.staged, project.root / step.place)
     for folder in sorted({(project.root / step.place).parent for step in steps}):
-        _settle(folder)
+        settle(folder)
     project.rotation_ready.unlink()
     shutil.rmtree(project.rotation, ignore_errors=True)
     told: str = prepared["told"]
@@ -115,16 +115,6 @@ def _write(path: Path, content: Iterable[bytes], mode: int) -> None:
         file.flush()
         os.fchmod(file.fileno(), mode)
         os.fsync(file.fileno())
-
-
-def _settle(folder: Path) -> None:
-    """Have a folder's names on disk, where the system can."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _digest(path: Path) -> str | None:
