@@ -34,11 +34,8 @@ def access(project: Project, asked: Whom) -> dict[str, Any]:
     Raw records, quarantined ones too, are found only where the raw id is given: a pseudonym leads to none.
     """
     subject = one_person(asked)
-    rows = _rows(project, subject) if project.shards.exists() else pl.DataFrame({"comparison_id": []})
     terms, events = terms_of(project), history(project, subject)
-    told = stories(project, rows["comparison_id"].to_list(), reveal=True)
-    for story, row in zip(told, _own(rows, subject), strict=True):
-        story |= {"comparison": row, "rationale": row["rationale"]}
+    told = _told(project, subject) if project.shards.exists() else []
     return {
         "format": FORMAT,
         "subject": subject,
@@ -48,6 +45,15 @@ def access(project: Project, asked: Whom) -> dict[str, Any]:
         "comparisons": _without_others(told, {event["event"] for event in events}),
         "raw_records": None if asked.raw_id is None else list(_raw_records(project, asked)),
     }
+
+
+def _told(project: Project, subject: str) -> list[dict[str, Any]]:
+    """Tell the stories of the person's rows, each with the whole row."""
+    rows = _rows(project, subject)
+    told = stories(project, rows["comparison_id"].to_list(), reveal=True)
+    for story, row in zip(told, _own(rows, subject), strict=True):
+        story |= {"comparison": row, "rationale": row["rationale"]}
+    return told
 
 
 def _without_others(told: list[dict[str, Any]], own: set[str]) -> list[dict[str, Any]]:
@@ -70,17 +76,12 @@ def _own(rows: pl.DataFrame, subject: str) -> list[dict[str, Any]]:
     """Return the rows as ingest holds them, less what is another person's: their pseudonym, words and consents."""
     theirs = pl.element().struct.field("subject") == subject
     judged_by = pl.col("annotator") == subject
-    return (
-        rows.drop(PLACE, strict=False)
-        .with_columns(
-            pl.col("consent_refs").list.filter(theirs),
-            pl.when(judged_by).then("annotator").alias("annotator"),
-            pl.when(judged_by).then("rationale").alias("rationale"),
-        )
-        .to_dicts()
-        if rows.width > 1
-        else []
+    own = rows.drop(PLACE).with_columns(
+        pl.col("consent_refs").list.filter(theirs),
+        pl.when(judged_by).then("annotator").alias("annotator"),
+        pl.when(judged_by).then("rationale").alias("rationale"),
     )
+    return own.to_dicts()
 
 
 def _raw_records(project: Project, asked: Whom) -> Iterator[dict[str, Any]]:

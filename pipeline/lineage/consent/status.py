@@ -1,6 +1,7 @@
 """Status: how consents stand, in all, of one source, or of one person with their history; and which end soon."""
 
 import re
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from pipeline.core.consent.states import KEY, contradictions
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
 from pipeline.lineage.consent.asking import Whom
-from pipeline.lineage.consent.held import judged, references, rows_by_consent, terms_of
+from pipeline.lineage.consent.held import STANDS, judged, references, rows_by_consent, terms_of
 
 _DAYS = re.compile(r"([1-9]\d{0,4})d")
 _SHOWN = ("legal_basis", "purposes", "jurisdiction", "license", "special_category", "valid_until", "retention_until")
@@ -23,8 +24,7 @@ _HEAD = ("consent_id", "subject", "status_time", "event")
 def status(project: Project, asked: Whom) -> dict[str, Any]:
     """Tell how consents stand as of params.yaml's day; of one person each consent, with all that was ever stated."""
     terms = terms_of(project)
-    known = judged(project, terms).join(_rows(project), on=KEY, how="left", maintain_order="left")
-    known = known.with_columns(pl.col("rows").fill_null(0).cast(pl.Int64))
+    known = judged(project, terms)
     if asked.subject:
         return _of_person(project, terms, known.filter(subject=asked.subject), asked.subject)
     if asked.source:
@@ -53,15 +53,19 @@ def _rows_by_standing(project: Project, known: pl.DataFrame, source: str | None)
     return pl.concat(counted).group_by(_BY).agg(pl.col("rows").sum())
 
 
-def _rows(project: Project) -> pl.DataFrame:
-    return rows_by_consent(project).group_by(KEY).agg(pl.col("rows").sum())
+def _with_rows(known: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Put beside each consent how many rows name it, of whatever source."""
+    of_all = rows.group_by(KEY).agg(pl.col("rows").sum().cast(pl.Int64))
+    return known.join(of_all, on=KEY, how="left", maintain_order="left").with_columns(pl.col("rows").fill_null(0))
 
 
 def _of_person(project: Project, terms: Terms, known: pl.DataFrame, subject: str) -> dict[str, Any]:
-    if known.is_empty() and subject not in rows_by_consent(project)["subject"].to_list():
+    rows = rows_by_consent(project).filter(subject=subject)
+    if known.is_empty() and rows.is_empty():
         msg = "neither the ledger nor a row of the last build names this subject; is the source the right one?"
         raise PairtrailError(msg)
-    shown = known.select("consent_id", "standing", "status", *_SHOWN, "rows", "contradictions").to_dicts()
+    columns = ("consent_id", "standing", "status", *_SHOWN, "rows", "contradictions")
+    shown = _with_rows(known, rows).select(columns).to_dicts()
     consents = [{name: _written(value) for name, value in row.items()} for row in shown]
     events = read_events(project.ledger).filter(subject=subject)
     disputed = [{name: _written(value) for name, value in row.items()} for row in contradictions(events).to_dicts()]
@@ -126,11 +130,9 @@ def expiring(project: Project, within: str, begin: str | None) -> dict[str, Any]
     except OverflowError:
         msg = f"--within {within} from {first} ends after the year 9999; a nearer end is needed"
         raise PairtrailError(msg) from None
-    later = Terms(last, terms.licenses, terms.jurisdictions, terms.special_category)
-    now = Terms(first, terms.licenses, terms.jurisdictions, terms.special_category)
-    standing = judged(project, now).filter(standing="stands").select(KEY)
-    ending = judged(project, later).filter(pl.col("standing") != "stands").join(standing, on=KEY, how="semi")
-    found = ending.join(_rows(project), on=KEY, how="left").with_columns(pl.col("rows").fill_null(0).cast(pl.Int64))
+    now, later = (judged(project, replace(terms, as_of=day)) for day in (first, last))
+    ending = later.filter(pl.col("standing") != STANDS).join(now.filter(standing=STANDS), on=KEY, how="semi")
+    found = _with_rows(ending, rows_by_consent(project))
     limit = pl.min_horizontal("valid_until", "retention_until").alias("ends")
     shown = found.select(limit, "standing", "consent_id", "subject", "rows").sort("ends", "consent_id", "subject")
     rows = [{**row, "ends": _written(row["ends"])} for row in shown.to_dicts()]
