@@ -8,21 +8,30 @@ import polars as pl
 
 from schemas.comparisons import COMPARISONS
 from schemas.consents import EVENTS
-from schemas.decisions import DEDUPE, SPLIT, VALIDATE
+from schemas.contamination import CONTAMINATION
+from schemas.decisions import CONFLICTS, DEDUPE, SPLIT, VALIDATE
 from schemas.ingested import OCCURRENCES, QUARANTINE, RECORDS
-from schemas.published import PAIRS, TIES, VOTES
+from schemas.near import NEAR
+from schemas.published import HELDOUT_PAIRS, HELDOUT_TIES, PAIRS, TIES, VOTES
+from schemas.released import RELEASED
 
 TABLES: dict[str, pa.DataFrameSchema] = {
-    "data/publish/<side>/pairs.parquet": PAIRS,
-    "data/publish/<side>/ties.parquet": TIES,
+    "data/publish/<train or validation>/pairs.parquet": PAIRS,
+    "data/publish/<train or validation>/ties.parquet": TIES,
+    "data/publish/heldout/pairs.parquet": HELDOUT_PAIRS,
+    "data/publish/heldout/ties.parquet": HELDOUT_TIES,
     "data/publish/<side>/votes.parquet": VOTES,
     "data/ingest/comparisons/*.parquet": COMPARISONS,
     "data/ingest/occurrences.parquet": OCCURRENCES,
     "data/ingest/records.parquet": RECORDS,
     "data/ingest/quarantine.parquet": QUARANTINE,
     "data/ledger/consent/*.jsonl": EVENTS,
+    "data/ledger/released/*.parquet": RELEASED,
     "data/validate/decisions.parquet": VALIDATE,
     "data/dedupe/decisions.parquet": DEDUPE,
+    "data/dedupe/conflicts.parquet": CONFLICTS,
+    "data/near/near.parquet": NEAR,
+    "data/decontaminate/contamination.parquet": CONTAMINATION,
     "data/split/decisions.parquet": SPLIT,
 }
 

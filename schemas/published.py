@@ -4,10 +4,11 @@ import pandera.polars as pa
 import polars as pl
 
 from schemas.columns import column, identifier, messages, table, text
-from schemas.vocabulary import ANNOTATOR_KINDS, BEHAVIOURS, ORDERS, PREFERENCES, SAFETY
+from schemas.vocabulary import ANNOTATOR_KINDS, BEHAVIOURS, ORDERS, PREFERENCES, SAFETY, SIDES
 
 PAIR_VOTES = pl.Struct({"chosen": pl.Int64, "rejected": pl.Int64, "tie": pl.Int64, "both_bad": pl.Int64})
 TIE_VOTES = pl.Struct({"a": pl.Int64, "b": pl.Int64, "tie": pl.Int64, "both_bad": pl.Int64})
+UUID5 = r"^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 FOLDS = ("human", "model", "adjudicated")
 
 _KEY = {
@@ -102,6 +103,18 @@ TIES = table(
     unique=["pair_id", "policy_version", "rubric_version"],
 )
 
+_CANARY = {
+    "canary": column(
+        pl.String,
+        "One text in all held-out rows of an epoch: where it turns up, held-out rows have gone astray.",
+        matches=UUID5,
+    )
+}
+HELDOUT_PAIRS = table(
+    "held-out pairs", f"{PAIRS.description} Held out.", {**PAIRS.columns, **_CANARY}, unique=PAIRS.unique
+)
+HELDOUT_TIES = table("held-out ties", f"{TIES.description} Held out.", {**TIES.columns, **_CANARY}, unique=TIES.unique)
+
 VOTES = table(
     "votes",
     "The comparisons behind pairs and ties, without text; annotators as numbers of this build, times as dates.",
@@ -132,3 +145,10 @@ VOTES = table(
         "source": text("The source's name.", nullable=False),
     },
 )
+
+PUBLISHED = {
+    **{f"{side}/pairs.parquet": HELDOUT_PAIRS if side == "heldout" else PAIRS for side in SIDES},
+    **{f"{side}/ties.parquet": HELDOUT_TIES if side == "heldout" else TIES for side in SIDES},
+    **{f"{side}/votes.parquet": VOTES for side in SIDES},
+}
+"""Every published file, by its place below data/publish."""

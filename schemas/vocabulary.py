@@ -6,6 +6,7 @@ ORDERS = ("ab", "ba")
 ANNOTATOR_KINDS = ("human", "model", "rule")
 BEHAVIOURS = ("comply", "partial", "refuse")
 SAFETY = ("benign", "unsafe")
+CONFLICT_KINDS = ("cycle", "opposite")
 SIDES = ("train", "validation", "heldout")
 CONSENT_ROLES = ("prompt_author", "annotator", "third_party", "publisher")
 

@@ -2,16 +2,23 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from ruamel.yaml import YAML
 
+from pipeline.core.epochs import stated_epoch
 from pipeline.core.keys import PUBLIC_KEY, fingerprint
 from pipeline.core.project import Project
+from pipeline.core.released import FACTS
 from pipeline.core.running import run_stage
+from pipeline.core.sides import division
+from pipeline.core.tables import write_table
 from pipeline.stages import STAGES, stage_module
+from schemas.columns import dtypes
+from schemas.released import RELEASED
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "data"
@@ -27,6 +34,8 @@ PARAMS: dict[str, Any] = {
         "special_category": False,
     },
     "dedupe": {},
+    "near": {"threshold": 0.7, "bands": 64, "rows": 4},
+    "decontaminate": {"near": 0.7, "coverage": 0.8, "fewest_words": 6},
     "split": {
         "salt": "salt",
         "epoch": 1,
@@ -40,7 +49,7 @@ PARAMS: dict[str, Any] = {
         "majority": "all",
         "licenses_strictest_last": ["CC0-1.0", "CC-BY-4.0"],
         "largest_root_share": 0.5,
-        "gate": {"most_quarantined": 1.0, "most_dropped": 1.0, "fewest_train_pairs": 0},
+        "gate": {"most_quarantined": 1.0, "most_dropped": 1.0, "most_withheld": 1.0, "fewest_train_pairs": 0},
     },
 }
 
@@ -97,6 +106,9 @@ def lines(*records: dict[str, Any]) -> str:
     return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records)
 
 
+NEAR = ["kind", "a", "b", "root_a", "root_b"]
+
+
 class Built(Project):
     """A project in a temporary folder, with shortcuts for tests."""
 
@@ -130,8 +142,52 @@ class Built(Project):
 
     def run(self, *stages: str) -> "Built":
         for name in stages or STAGES:
+            if name == "split":
+                self.ready_to_split()
             module = stage_module(name)
             module.run(self) if hasattr(module, "run") else run_stage(module, self)
+        return self
+
+    def recorded(self) -> "Built":
+        """Record the epoch of params.yaml where none is."""
+        if not self.epochs.exists():
+            self.epochs.parent.mkdir(parents=True, exist_ok=True)
+            self.epochs.write_text(lines(asdict(stated_epoch(division(self), "the tests"))), encoding="utf-8")
+        return self
+
+    def ready_to_split(self) -> "Built":
+        """Record the epoch of params.yaml where none is, and run the stages that split reads."""
+        self.recorded()
+        if not self.shards.exists():
+            return self
+        # What the stage found is found anew, as the comparisons may be others; what a test wrote has no account.
+        if not (self.stage("near") / "near.parquet").exists() or self.counts("near").exists():
+            self.run("near")
+        return self.run("decontaminate")
+
+    def near(self, *pairs: tuple[str, str, str, str, str]) -> "Built":
+        """Write near neighbours: kind, the two keys, and the roots of the two."""
+        ordered = [
+            (kind, b, a, root_b, root_a) if a > b else (kind, a, b, root_a, root_b)
+            for kind, a, b, root_a, root_b in pairs
+        ]
+        found = pl.DataFrame(ordered, schema=dict.fromkeys(NEAR, pl.String), orient="row")
+        self.stage("near").mkdir(parents=True, exist_ok=True)
+        self.counts("near").unlink(missing_ok=True)
+        found.with_columns(similarity=pl.lit(0.9)).write_parquet(self.stage("near") / "near.parquet")
+        return self
+
+    def pinned(self, *pins: dict[str, str], file: str = "pins.jsonl") -> "Built":
+        """Write a file of the ledger of pins; each says who and why."""
+        self.pins.mkdir(parents=True, exist_ok=True)
+        told = [{"reason": "the tests", "by": "the tests", **pin} for pin in pins]
+        (self.pins / file).write_text(lines(*told), encoding="utf-8")
+        return self
+
+    def gave_away(self, name: str, *prompts: tuple[str, str, str]) -> "Built":
+        """Write the prompts of a release: match key, root, side."""
+        frame = pl.DataFrame(prompts, schema=dtypes(RELEASED), orient="row")
+        write_table(frame, self.released / f"{name}.parquet", RELEASED, ["match_key"], FACTS)
         return self
 
     def comparisons(self) -> pl.DataFrame:

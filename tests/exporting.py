@@ -14,9 +14,10 @@ from pipeline.core.tables import write_table
 from pipeline.exporters import exporter_for
 from pipeline.lineage.export import Request, export
 from schemas.columns import dtypes
-from schemas.published import PAIRS, TIES
+from schemas.published import PAIRS, PUBLISHED, TIES
 
 KEY = ["pair_id", "policy_version", "rubric_version"]
+MARK = "0f2a5c1e-7b8d-5e3f-9a4b-6c7d8e9f0a1b"
 Turn = tuple[str, str]
 
 
@@ -65,8 +66,10 @@ def publish(root: Path, *rows: dict[str, Any], side: str = "train") -> Project:
     """Write pairs as the publish stage would have, with no ties, and a manifest that says so."""
     project = Project(root)
     folder = project.stage("publish") / side
-    write_table(pairs(*rows), folder / "pairs.parquet", PAIRS, by=KEY)
-    write_table(pl.DataFrame(schema=dtypes(TIES)), folder / "ties.parquet", TIES, by=KEY)
+    marks = {"canary": pl.lit(MARK)} if side == "heldout" else {}
+    for table, found in {"pairs": pairs(*rows), "ties": pl.DataFrame(schema=dtypes(TIES))}.items():
+        name = f"{side}/{table}.parquet"
+        write_table(found.with_columns(**marks), project.stage("publish") / name, PUBLISHED[name], by=KEY)
     files = {f"{side}/{path.name}": {"sha256": file_digest(path)} for path in folder.glob("*.parquet")}
     (project.stage("publish") / "manifest.json").write_text(json.dumps({"files": files}), encoding="utf-8")
     return project

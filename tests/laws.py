@@ -1,4 +1,4 @@
-"""The five laws, and comparisons to try them on: small alphabets, so that everything collides."""
+"""The five laws, and comparisons to try them on: small alphabets, so that everything collides. Split has three more."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ import polars as pl
 from hypothesis import strategies as st
 
 from pipeline.core.digests import digest_text
-from pipeline.core.running import decided
+from pipeline.core.running import decided, prepared
 from pipeline.stages import dedupe, split, validate
 from schemas import consents
 from schemas.columns import dtypes
 from schemas.comparisons import COMPARISONS
+from tests.leak_laws import CATEGORIES, LEAK_LAWS, MATCHES, SOURCES, Leaks, frames, leaks, with_fewer
 
 RESPONSES = [digest_text("response", text) for text in ("", "one", "two")]
 PURPOSES = [["ai-alignment"], ["ai-alignment", "ai-evaluation"], ["ai-evaluation"], []]
@@ -68,13 +69,15 @@ Decide = Callable[[ModuleType, pl.DataFrame, dict[str, pl.DataFrame]], pl.DataFr
 def decide(stage: ModuleType, comparisons: pl.DataFrame, references: dict[str, pl.DataFrame]) -> pl.DataFrame:
     """Run a stage's pure function on collected frames."""
     lazy = {name: frame.lazy() for name, frame in references.items()}
-    return decided(stage, comparisons.select(stage.CONTRACT.columns).lazy(), lazy, PARAMS[stage])
+    ready = prepared(stage, lazy, PARAMS[stage])
+    return decided(stage, comparisons.select(stage.CONTRACT.columns).lazy(), ready, PARAMS[stage])
 
 
 rows = st.fixed_dictionaries(
     {
         "prompt": st.sampled_from(PROMPTS),
-        "root_id": st.sampled_from([digest_text("root", str(i)) for i in range(9)]),
+        "match_key": st.sampled_from(list(MATCHES)),
+        "category": st.sampled_from(CATEGORIES),
         "response_a_id": st.sampled_from(RESPONSES),
         "response_b_id": st.sampled_from(RESPONSES),
         "preference": st.sampled_from(["a", "b", "tie", "both_bad", None]),
@@ -85,7 +88,7 @@ rows = st.fixed_dictionaries(
         "policy_version": st.sampled_from(["p-1", "p-1", "p-0", "p-9", None]),
         "rubric_version": st.sampled_from(["r-1", "r-1", "r-0", "r-9", None]),
         "license": st.sampled_from(["MIT", "MIT", "GPL-3.0-only"]),
-        "source": st.sampled_from(["free", "bound", "silent"]),
+        "source": st.sampled_from(SOURCES),
         "consent_refs": st.sampled_from(REFS),
         "created_at": st.sampled_from([None, NOON, NOON + timedelta(hours=1), NOON + timedelta(hours=2)]),
         "purposes": st.sampled_from(PURPOSES),
@@ -99,13 +102,15 @@ rows = st.fixed_dictionaries(
 def cases(draw: st.DrawFn, smallest: int = 0) -> Case:
     """Draw comparisons with ids of their own, and the references that belong to them."""
     drawn = draw(st.lists(rows, min_size=smallest, max_size=14))
-    return case(drawn)
+    return case(drawn, draw(leaks))
 
 
-def case(drawn: list[dict[str, Any]]) -> Case:
+def case(drawn: list[dict[str, Any]], given: Leaks | None = None) -> Case:
     schema = {name: dtype for name, dtype in dtypes(COMPARISONS).items() if name in _COLUMNS}
     for place, row in enumerate(drawn):
         row["comparison_id"] = digest_text("comparison", str(place))
+        row["root_id"] = MATCHES[row["match_key"]]
+        row["prompt_id"] = digest_text("prompt")
         row["pair_id"] = digest_text(*sorted([row["response_a_id"], row["response_b_id"]]))
     frame = pl.DataFrame([{name: row[name] for name in schema} for row in drawn], schema=schema)
     purposes = pl.DataFrame(
@@ -126,11 +131,12 @@ def case(drawn: list[dict[str, Any]]) -> Case:
                 copied, schema=dict.fromkeys(["comparison_id", "role", "subject", "consent_id"], pl.String)
             ),
             "versions": _VERSIONS,
+            **frames(given or Leaks(), frame),
         },
     )
 
 
-_COLUMNS = {"comparison_id", "pair_id"} | {name for stage in PARAMS for name in stage.CONTRACT.columns}
+_COLUMNS = {"comparison_id", "pair_id", "match_key"} | {name for stage in PARAMS for name in stage.CONTRACT.columns}
 _STATEMENTS = pl.DataFrame(
     [("free", PURPOSES[1], []), ("bound", PURPOSES[1], ["annotator"]), ("silent", [], [])],
     schema={"source": pl.String, "purposes": pl.List(pl.String), "roles": pl.List(pl.String)},
@@ -190,7 +196,7 @@ def parts_do_not_touch(run: Decide, stage: ModuleType, given: Case) -> None:
 
 
 def sides_do_not_change(run: Decide, stage: ModuleType, given: Case) -> None:
-    """Law 5: whatever other rows come or go, a root stays on its side."""
+    """Law 5: whatever other rows come or go, a root stays on its side; more rows may only withhold."""
     whole = run(stage, given.comparisons, given.references)
     if "side" not in whole.columns:
         return
@@ -198,9 +204,11 @@ def sides_do_not_change(run: Decide, stage: ModuleType, given: Case) -> None:
     sides = whole.join(roots, on="comparison_id").select("root_id", "side").unique()
     assert sides["root_id"].is_unique().all()
     for height in range(given.comparisons.height):
-        fewer = run(stage, given.comparisons.head(height), given.references)
+        present = given.comparisons.head(height)
+        fewer = run(stage, present, with_fewer(given.references, present))
         both = fewer.join(whole, on="comparison_id", how="left", suffix="_of_all")
         assert both["side"].to_list() == both["side_of_all"].to_list()
+        assert both.filter(pl.col("drop_reason").is_not_null())["drop_reason_of_all"].null_count() == 0
 
 
-LAWS = (nothing_is_lost, twice_is_once, order_does_not_matter, parts_do_not_touch, sides_do_not_change)
+LAWS = (nothing_is_lost, twice_is_once, order_does_not_matter, parts_do_not_touch, sides_do_not_change, *LEAK_LAWS)

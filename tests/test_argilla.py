@@ -388,7 +388,9 @@ def test_from_export_to_published_pairs(project: Built) -> None:
     votes: list[Given] = [("second", ANN, "submitted"), ("second", BEN, "submitted"), ("first", CAM, "discarded")]
     records = [{**flat(str(number), better=votes), "instruction": f"Question {number}?"} for number in range(40)]
     ingested(project, *records).run()
-    pairs = pl.concat(project.table(f"publish/{side}/pairs") for side in ("train", "validation", "heldout"))
+    pairs = pl.concat(
+        (project.table(f"publish/{side}/pairs") for side in ("train", "validation", "heldout")), how="diagonal"
+    )
     assert set(pairs.select("chosen", "rejected").iter_rows()) == {("Magic.", "Scattering.")}
     assert (pairs.height, pairs["votes"].struct.field("chosen").to_list()) == (40, [2] * 40)
 

@@ -22,7 +22,7 @@ PLAIN: dict[Any, Any] = {
     pl.Date: date(2026, 1, 1),
     pl.Datetime: datetime(2026, 1, 1, tzinfo=UTC),
 }
-FORMS = ("0" * 32, "0" * 64, "DE", "de", "urn:example:notice")
+FORMS = ("0" * 32, "0" * 64, "DE", "de", "urn:example:notice", "00000000-0000-5000-8000-000000000000")
 COLUMNS = [(place, name) for place, schema in TABLES.items() for name in schema.columns]
 
 

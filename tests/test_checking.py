@@ -33,7 +33,7 @@ def refused(project: Built, *paths: Path) -> str:
 
 def with_pipeline(project: Built) -> Built:
     shutil.copy(ROOT / "dvc.yaml", project.root)
-    sync(project)
+    sync(project.recorded())
     return project
 
 
@@ -47,10 +47,43 @@ def test_what_is_sound_is_listed(project: Built) -> None:
         "params.yaml",
         "policies and rubrics",
         f"data/raw/s/source.yaml: {tried}",
+        "epochs, pins, releases and exceptions: 1 epochs, 0 pins, 0 releases, 0 rows of contamination allowed",
         "consent ledger: 1 events of 1 consents",
         "dvc.yaml",
         "raw data in git",
     ]
+
+
+def test_the_small_ledgers_are_held_against_what_split_would_refuse(project: Built) -> None:
+    put(project)
+    with_pipeline(project).pinned(
+        {"source": "s", "side": "heldout"}, {"source": "t", "side": "heldout"}, file="a.jsonl"
+    )
+    project.gave_away("v1", ("0" * 32, "1" * 32, "train"))
+    (project.released / "v2.parquet").write_bytes(b"PAR1")
+    (project.released / "v3.parquet").write_bytes(b"PAR1")
+    (project.ledger / "exceptions.dvc").write_text("outs: []", encoding="utf-8")
+    project.set_params(split={"heldout": 0.3})
+    told = refused(project)
+    for fault in (
+        "epoch 1 was recorded with other values: heldout is 0.3, not 0.2",
+        "data/ledger/pins/a.jsonl: pin 2: no source `t` in data/raw (known: s)",
+        "data/ledger/released/v2.parquet: not a Parquet file",
+        "data/ledger/released/v3.parquet: not a Parquet file",
+        "data/ledger/exceptions: not pulled; run `dvc pull`",
+    ):
+        assert told.count(fault) == 1
+    assert "pin 1" not in told
+    assert "v1.parquet" not in told
+    (project.pins / "a.jsonl").write_text('{"side": "train"}\n\nnonsense\n', encoding="utf-8")
+    told = refused(project)
+    assert "data/ledger/pins/a.jsonl: line 1:\n" in told
+    assert "data/ledger/pins/a.jsonl: line 3: not one JSON object" in told
+
+
+def test_an_epoch_that_was_never_recorded_is_told_before_split(project: Built) -> None:
+    put(project)
+    assert "epoch 1 of params.yaml is not recorded (recorded: none)" in refused(project)
 
 
 def test_the_project_s_own_sources_and_params_are_sound() -> None:
@@ -208,7 +241,7 @@ def test_without_versions_it_says_where_they_go(project: Built) -> None:
 @pytest.mark.parametrize("name", ["notes.txt", "data/raw/s/x.jsonl"])
 def test_another_kind_of_file_names_the_known_kinds(name: str, project: Built) -> None:
     put(project)
-    told = "cannot check this kind of file; known: source.yaml, params.yaml, dvc.yaml, policies and rubrics"
+    told = "cannot check this kind of file; known: source.yaml, benchmark.yaml, params.yaml, dvc.yaml, policies"
     assert told in refused(project, project.root / name)
 
 
@@ -313,6 +346,18 @@ def test_a_ledger_of_real_people_in_git_is_refused(project: Built) -> None:
     with_pipeline(project)
     told = refused(project)
     assert "data/ledger/consent/made.jsonl: a ledger of real people in git; `git rm --cached` it" in told
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_epochs_may_stand_in_git_and_pins_and_released_prompts_may_not(project: Built) -> None:
+    put(project, name="real", synthetic=False)
+    project.recorded().pinned({"source": "real", "side": "train"})
+    project.gave_away("v1", ("0" * 32, "1" * 32, "train"))
+    git(project.root, "init", "-q")
+    git(project.root, "add", "-f", "data/ledger/epochs.jsonl", "data/ledger/pins", "data/ledger/released")
+    told = refused(with_pipeline(project))
+    named = [line.partition(": ")[0] for line in told.splitlines() if "a ledger of real people in git" in line]
+    assert named == ["data/ledger/pins/pins.jsonl", "data/ledger/released/v1.parquet"]
 
 
 def test_the_ledger_is_read_and_its_contradictions_are_told(project: Built) -> None:

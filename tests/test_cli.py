@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.cli import app, main
 from pipeline.core.errors import PairtrailError
@@ -21,7 +22,21 @@ from tests.building import ROOT, Built, build, lines, record
 
 MARKER = "somebody's text"
 HEAVY = ("polars", "polars_hash", "pandera", "great_expectations", "pandas", "dvc", "pyarrow", "numpy")
-COMMANDS = (*STAGES, "check", "sources", "sync", "trace", "export", "demo", "columns", "keys", "consent")
+COMMANDS = (
+    *STAGES,
+    "check",
+    "sources",
+    "sync",
+    "trace",
+    "export",
+    "demo",
+    "columns",
+    "keys",
+    "consent",
+    "epoch",
+    "released",
+    "contamination",
+)
 
 
 class Said(NamedTuple):
@@ -63,6 +78,8 @@ def test_each_stage_says_in_one_line_what_it_did(built: Built, run: Run) -> None
         "ingest": r"ingest: 21 comparisons from 23 records, 1 copies, 1 quarantined \(broken_json 1\)",
         "validate": r"validate: 20 kept, 1 dropped \(equal_responses 1\)",
         "dedupe": r"dedupe: 20 kept, 0 dropped",
+        "near": r"near: 21 prompts of 21 roots: 0 near pairs of prompts, 0 near pairs of roots",
+        "decontaminate": r"decontaminate: no benchmark in data/benchmarks, so none of 21 prompts was compared",
         "split": r"split: 20 kept, 0 dropped",
         "publish": r"publish: 20 kept, 0 dropped; train \d+ pairs and 0 ties, validation .*, heldout \d+ pairs .*",
     }
@@ -267,7 +284,9 @@ def test_every_command_is_explained_with_an_example() -> None:
     callbacks += [group.registered_callback.callback for group in groups if group.registered_callback]
     names = {callback.__name__ for callback in callbacks if callback}
     consent = {f"consent_{name}" for name in ("status", "withdraw", "import", "expiring", "report", "access")}
-    assert names == {*COMMANDS, "sources_new", "keys_init", "keys_rotate", *consent} - {"keys", "consent"}
+    contamination = {f"contamination_{name}" for name in ("list", "show", "allow")}
+    nested = {"sources_new", "keys_init", "keys_rotate", "epoch_record", "released_add", *consent, *contamination}
+    assert names == {*COMMANDS, *nested} - {"keys", "consent", "epoch", "released", "contamination"}
     for callback in callbacks:
         assert callback
         assert callback.__doc__
@@ -276,3 +295,22 @@ def test_every_command_is_explained_with_an_example() -> None:
 
 def test_our_error_is_one_small_exception() -> None:
     assert PairtrailError.__mro__[1] is Exception
+
+
+def test_an_epoch_and_a_release_are_written_down_and_split_depends_on_them(run: Run, project: Built) -> None:
+    shutil.copy(ROOT / "dvc.yaml", project.root)
+    project.source("s", {"x.jsonl": lines(*(record(prompt=f"Question {i}? {MARKER}") for i in range(20)))})
+    epoch = run("epoch", "record", "--reason", "the first", cwd=project.root)
+    assert epoch.out.startswith("epoch 1 recorded in data/ledger/epochs.jsonl: heldout 0.2, validation 0.2; commit it")
+    again = run("epoch", "record", "--reason", "the first", cwd=project.root)
+    assert again.out == "epoch 1 is recorded already in data/ledger/epochs.jsonl, with these values\n"
+    unreleased = run("released", "add", "v1.0.0", cwd=project.root)
+    assert (unreleased.code, unreleased.out) == (1, "")
+    assert "no train/pairs.parquet, " in unreleased.err
+    released = run("released", "add", "v1.0.0", cwd=project.run().root)
+    count = project.account("split")["kept"] - project.account("publish")["rows"]["heldout"]["pairs"]
+    assert released.out.startswith(f"{count} prompts of v1.0.0 remembered in data/ledger/released/v1.0.0.parquet;")
+    held = YAML(typ="safe").load((project.root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    ledgers = {stage: [dep for dep in told["deps"] if "/ledger/" in dep] for stage, told in held.items()}
+    assert sorted(ledgers["split"]) == ["data/ledger/epochs.jsonl", "data/ledger/released/v1.0.0.parquet"]
+    assert MARKER not in epoch.out + again.out + unreleased.err + released.out

@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from pipeline.adapters import adapter_names
 from pipeline.cli import app
+from pipeline.core.benchmarks.sidecars import Sidecar as Benchmark
 from pipeline.core.exporting.judged import OTHERS
 from pipeline.core.exporting.published import NO_STRENGTH
 from pipeline.core.exporting.responses import REASONS as UNLABELLED
@@ -35,6 +36,7 @@ from pipeline.exporters import exporter_for, exporter_names
 from pipeline.stages import STAGES, stage_module
 from schemas import vocabulary
 from schemas.columns import dtypes
+from schemas.contamination import RULES
 from schemas.dictionary import TABLES, dictionary
 from schemas.ingested import OUTCOMES
 from schemas.published import PAIRS
@@ -159,6 +161,15 @@ def test_each_key_of_a_sidecar_is_documented() -> None:
     assert sorted(documented(section(page, "Joins"))) == names_of(Join)
     assert sorted(documented(section(page, "Fan-out"))) == names_of(FanOut)
     assert sorted(parse_yaml(FENCED.findall(section(page, "Policies and rubrics"))[0][1])) == names_of(FrontMatter)
+
+
+def test_each_key_of_a_benchmark_and_each_rule_is_documented() -> None:
+    page = DOCS / "decontamination.md"
+    assert {row[0].strip("`") for row in table_rows(section(page, "Benchmarks"))} == set(names_of(Benchmark))
+    assert [row[0].strip("`") for row in table_rows(section(page, "The rules"))] == list(RULES)
+    stated = parse_yaml(FENCED.findall(section(page, "Benchmarks"))[0][1])
+    example = parse_yaml((ROOT / "tests/real_benchmarks/mt_bench/benchmark.yaml").read_text(encoding="utf-8"))
+    assert stated == example
 
 
 def test_each_code_of_the_consent_ledger_is_documented() -> None:

@@ -20,11 +20,14 @@ from pipeline.core import tables
 from pipeline.core.errors import PairtrailError
 from pipeline.core.exporting.tasks import Options, Task
 from pipeline.core.project import Project
+from pipeline.core.publishing.content import file_digest
 from pipeline.exporters import exporter_for, exporter_names
 from pipeline.lineage import export as exporting
 from pipeline.lineage.export import Request, export, told
+from schemas.columns import dtypes
+from schemas.published import HELDOUT_TIES
 from tests.building import SIDECAR, Built, build, lines, record
-from tests.exporting import pair, pairs, publish, responses
+from tests.exporting import MARK, pair, pairs, publish, responses
 from tests.pages import PAGES, blocks
 
 MARKER = "somebody's text"
@@ -81,6 +84,7 @@ def test_the_receipt_says_what_was_written_from_what(project: Project, out: Path
         "left_out": {},
         "file": "train.parquet",
         "columns": ["prompt", "chosen", "rejected", "margin", "pair_id"],
+        "canary": None,
         "margin_scale": 2.0,
         "margin_omitted": None,
         "negative_margins": 0,
@@ -125,6 +129,64 @@ def test_the_reason_for_heldout_is_told_and_kept(tmp_path: Path, out: Path) -> N
         "export.json",
         "heldout.parquet",
     ]
+
+
+@each_kind
+def test_held_out_rows_bear_their_canary_where_the_format_has_room(
+    tmp_path: Path, out: Path, kind: str, task: str
+) -> None:
+    project = publish(tmp_path / "project", *some(), side="heldout")
+    receipt = export(project, asked(out, format=kind, task=task, split="heldout", heldout="an audit"))
+    read = pl.read_parquet if receipt["file"].endswith(".parquet") else pl.read_ndjson
+    rows = read(out / receipt["file"])
+    assert rows.columns == receipt["columns"]
+    assert receipt["canary"] == MARK
+    if kind == "openai":
+        assert MARK not in (out / receipt["file"]).read_text(encoding="utf-8")
+        assert "no canary: openai has no room for one, so nothing in these rows says that they are held out" in told(
+            receipt
+        )
+    else:
+        assert rows["canary"].to_list() == [MARK] * rows.height != []
+        assert "canary" not in told(receipt)
+
+
+@each_kind
+def test_no_other_side_bears_a_canary(tmp_path: Path, out: Path, kind: str, task: str) -> None:
+    project = publish(tmp_path / "project", *some())
+    receipt = export(project, asked(out, format=kind, task=task))
+    assert (receipt["canary"], "canary" in receipt["columns"]) == (None, False)
+    assert "canary" not in told(receipt)
+
+
+def test_a_side_of_ties_alone_bears_its_canary(tmp_path: Path, out: Path) -> None:
+    """A tie says nothing of its responses, but `both_bad` does: KTO learns from it."""
+    project = publish(tmp_path / "project", side="heldout")
+    path = project.stage("publish") / "heldout" / "ties.parquet"
+    texts = {"prompt": [{"role": "user", "content": "Q?"}], "response_a": "A.", "response_b": "B.", "canary": MARK}
+    ids = dict.fromkeys(["pair_id", "root_id", "prompt_id"], "0" * 32)
+    facts = {"policy_version": "p-1", "rubric_version": "r-1", "fold": "human", "license": "CC0-1.0", "p_a": 0.5}
+    lists: dict[str, Any] = {"purposes": [], "sources": [], "comparison_ids": []}
+    tie = {**ids, **texts, **facts, **lists, "votes": {"a": 0, "b": 0, "tie": 0, "both_bad": 1}}
+    rows = pl.DataFrame([{name: tie.get(name) for name in dtypes(HELDOUT_TIES)}], schema=dtypes(HELDOUT_TIES))
+    tables.write_table(rows, path, HELDOUT_TIES, by=["pair_id", "policy_version", "rubric_version"])
+    manifest = project.stage("publish") / "manifest.json"
+    described = json.loads(manifest.read_text(encoding="utf-8"))
+    described["files"]["heldout/ties.parquet"]["sha256"] = file_digest(path)
+    manifest.write_text(json.dumps(described), encoding="utf-8")
+    export(project, asked(out, task="kto", split="heldout", heldout="an audit"))
+    assert pl.read_parquet(out / "heldout.parquet")["canary"].to_list() == [MARK] * 2
+
+
+def test_files_that_were_published_without_a_canary_are_said_to_have_none(tmp_path: Path, out: Path) -> None:
+    project = publish(tmp_path / "project", *some())
+    folder = project.stage("publish")
+    (folder / "train").rename(folder / "heldout")
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text("utf-8").replace("train/", "heldout/"), encoding="utf-8")
+    receipt = export(project, asked(out, split="heldout", heldout="an audit"))
+    assert (receipt["canary"], receipt["rows"]) == (None, 5)
+    assert "no canary: the published files have none" in told(receipt)
 
 
 @pytest.mark.parametrize("kind", ["trl", "openai"])

@@ -97,7 +97,9 @@ def test_which_copy_is_read_hangs_on_content_not_on_place(new_project: Any) -> N
         "one_file": {"a.jsonl": second + first},
     }.items():
         built = new_project(name).source("s", files, fields=fields).run()
-        published = pl.concat(built.table(f"publish/{side}/pairs") for side in ("train", "validation", "heldout"))
+        published = pl.concat(
+            (built.table(f"publish/{side}/pairs") for side in ("train", "validation", "heldout")), how="diagonal"
+        )
         seen.append(published["category"].to_list())
     assert seen[0] == seen[1] == seen[2]
     assert len(seen[0]) == 1

@@ -393,7 +393,9 @@ def test_from_export_to_published_pairs(project: Built) -> None:
         one = task(*votes, id=number)
         tasks.append({**one, "data": {**one["data"], "prompt": f"Question {number}?"}})
     ingested(project, *tasks).run()
-    pairs = pl.concat(project.table(f"publish/{side}/pairs") for side in ("train", "validation", "heldout"))
+    pairs = pl.concat(
+        (project.table(f"publish/{side}/pairs") for side in ("train", "validation", "heldout")), how="diagonal"
+    )
     assert set(pairs.select("chosen", "rejected").iter_rows()) == {("Scattering.", "Magic.")}
     assert (pairs.height, pairs["votes"].struct.field("chosen").to_list()) == (40, [2] * 40)
 

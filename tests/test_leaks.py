@@ -137,7 +137,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         purposes = ["ai-alignment", "ai-evaluation", "ai-synthetic"]
         project.consents(f"people-{name}.jsonl", event(subject=subject, consent_id="c-1", purposes=purposes))
         project.consents(f"{name}.jsonl", event(subject=f"source:{name}", purposes=purposes))
-    return Run(project, told_by(project, tmp_path_factory))
+    return Run(project.recorded().near(), told_by(project, tmp_path_factory))
 
 
 def told_by(project: Built, tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -205,7 +205,7 @@ def test_the_planting_took(run: Run, written: dict[str, str]) -> None:
     assert sum(project.reasons("ingest").values()) == len(QUARANTINED)
     assert len(project.reasons("ingest")) >= 8
     assert project.account("publish")["dropped_by"] == {"human_judged": 1}
-    assert {place.split("/")[0] for place in written} == set(STAGES)
+    assert {place.split("/")[0] for place in written} == {*STAGES, "near"}
     assert {"publish/docs/index.html", "publish/manifest.json", "publish/README.md"} <= set(written)
     assert not project.spill.exists() or not any(project.spill.iterdir())
 
@@ -284,7 +284,7 @@ def test_an_error_holds_no_text(new_project: Callable[[str], Built]) -> None:
     project = new_project("failing").source(
         "s", {"x.jsonl": lines(*(vote(PROMPT, prompt=f"{i} {PROMPT}") for i in range(9)))}, fields=FIELDS
     )
-    gate = {"most_quarantined": 0.0, "most_dropped": 0.0, "fewest_train_pairs": 10_000}
+    gate = {"most_quarantined": 0.0, "most_dropped": 0.0, "most_withheld": 0.0, "fewest_train_pairs": 10_000}
     project.set_params(publish={"gate": gate})
     with pytest.raises(PairtrailError, match="the release gate failed") as caught:
         project.run()

@@ -68,8 +68,11 @@ def vote(marker: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
 
 def kept() -> list[dict[str, Any]]:
     prompt, chosen, rejected = map(personal, KEPT)
+    # Words of their own, or they would be near each other, and those beside a held-out one withheld.
+    own = [" ".join(f"w{i}x{k}" for k in range(40)) for i in range(30)]
     texts = [
-        vote(f"{i}", prompt=f"{prompt} {i}", a=f"{chosen} {i}", b=f"{rejected} {i}", why=RATIONALE) for i in range(30)
+        vote(f"{i}", prompt=f"{prompt} {words}", a=f"{chosen} {i}", b=f"{rejected} {i}", why=RATIONALE)
+        for i, words in enumerate(own)
     ]
     return [*texts, *(vote(f"{TIED}{i}", preference="tie") for i in range(20))]
 
@@ -149,7 +152,7 @@ def stored(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def planted(root: Path) -> Built:
-    project = build(root)
+    project = build(root).recorded()
     for name in COPIED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, root / name)

@@ -149,11 +149,11 @@ def test_what_is_null_on_purpose_is_no_blank(project: Built) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_no_stage_that_reads_sources_takes_one_that_waits(stage: str, project: Built) -> None:
-    """dedupe and split read decisions; what they are given was refused before."""
+    """What dedupe, near, decontaminate and split are given was refused before."""
     project.source("s", {"x.jsonl": lines(*({**vote(i), "prompt": f"{i}", "a": "x", "b": "y", "preference": "a",
                                              "annotator": "w"} for i in range(3)))}).run()  # fmt: skip
     begun(project)
-    if stage in {"dedupe", "split"}:
+    if stage in {"dedupe", "near", "decontaminate", "split"}:
         project.run(stage)
         return
     with pytest.raises(PairtrailError, match="guesses wait for confirmation"):

@@ -10,7 +10,9 @@ from ruamel.yaml import YAML
 
 from pipeline.core.errors import PairtrailError
 from pipeline.core.params import STRICT, build, parse_yaml, read_yaml, section
+from pipeline.core.sides import Division, division
 from pipeline.lineage.checking import check
+from pipeline.lineage.leaks.leaks import leaks
 from pipeline.stages import STAGES, stage_module
 from tests.building import PARAMS, ROOT, Built, lines, record
 
@@ -141,6 +143,37 @@ def test_a_missing_section_says_what_it_holds(text: str, tmp_path: Path) -> None
     path.write_text(text)
     with pytest.raises(PairtrailError, match="no section `split`; it holds salt, epoch, heldout, validation"):
         section(stage_module("split").Params, "split", path)
+
+
+@pytest.mark.parametrize("text", ["", "a", "[1]", "other: {}", "split: 3", "split: [1]", "near: [1]", "near: {}"])
+def test_who_reads_a_section_of_another_stage_refuses_it_as_the_stage_would(text: str, project: Built) -> None:
+    project.params.write_text(text, encoding="utf-8")
+    with pytest.raises(PairtrailError, match="no section `split`; it holds salt, epoch, heldout, validation"):
+        division(project)
+    told = r"near:\n  missing key `threshold`" if text == "near: {}" else "no section `near`; it holds threshold, bands"
+    with pytest.raises(PairtrailError, match=told):
+        leaks(project, [project.params])
+
+
+def test_a_part_of_a_section_leaves_other_keys_to_their_reader(project: Built) -> None:
+    project.set_params(split={"train_purpose": ["wrong"], "unknown": 1})
+    assert division(project) == Division("salt", 1, 0.2, 0.2)
+    project.set_params(split={"heldout": "much"})
+    with pytest.raises(PairtrailError, match=r"params\.yaml: split:\n  `heldout`: "):
+        division(project)
+    stated = project.params.read_text(encoding="utf-8").replace("epoch: 1", "epcoh: 1")
+    project.params.write_text(stated.replace("much", "0.2"), encoding="utf-8")
+    with pytest.raises(PairtrailError, match="missing key `epoch`"):
+        division(project)
+
+
+def test_a_threshold_of_one_is_no_fault_and_more_is(project: Built) -> None:
+    project.set_params(near={"threshold": 1})
+    with pytest.raises(PairtrailError, match=r"decisions\.parquet does not exist"):
+        leaks(project, [project.params])
+    project.set_params(near={"threshold": 1.5})
+    with pytest.raises(PairtrailError, match="a threshold above 0 and at most 1"):
+        leaks(project, [project.params])
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -19,7 +19,7 @@ from pipeline.core.tables import batches_of
 from pipeline.stages import publish
 from tests.building import ROOT, SIDECAR, Built, build, lines, record
 
-AFTER_INGEST = ("validate", "dedupe", "split", "publish")
+AFTER_INGEST = ("validate", "dedupe", "decontaminate", "split", "publish")
 FIELDS = {**SIDECAR["fields"], "event_id": "event", "created_at": "at"}
 
 
@@ -95,7 +95,7 @@ def test_every_shard_is_read_once_for_its_texts(
         read.append(path)
         return batches_of(path, columns)
 
-    monkeypatch.setattr("pipeline.core.publishing.texts.batches_of", counted)
+    monkeypatch.setattr("pipeline.core.receiving.batches_of", counted)
     monkeypatch.setattr(publish, "parts_for", lambda _: 16)
     assert outputs(ingested.run("publish")) == whole
     assert read == sorted(ingested.shards.glob("*.parquet"))

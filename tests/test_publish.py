@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from pipeline.core.canary import canary
 from pipeline.core.closure import code_digest
 from pipeline.core.digests import digest_text
 from pipeline.core.errors import PairtrailError
@@ -22,7 +23,7 @@ from pipeline.stages import STAGES
 from schemas.columns import dtypes
 from schemas.comparisons import COMPARISONS
 from schemas.vocabulary import SIDES
-from tests.building import SIDECAR, Built, event, lines, record
+from tests.building import PARAMS, SIDECAR, Built, event, lines, record
 
 A, B = sorted([digest_text("response", "x"), digest_text("response", "y")])
 LICENSES = ["CC0-1.0", "MIT", "CC-BY-4.0"]
@@ -169,7 +170,9 @@ def voted(**votes: str) -> str:
 
 
 def published(built: Built, table: str) -> pl.DataFrame:
-    return pl.concat(built.table(f"publish/{side}/{table}") for side in ("train", "validation", "heldout"))
+    return pl.concat(
+        (built.table(f"publish/{side}/{table}") for side in ("train", "validation", "heldout")), how="diagonal"
+    )
 
 
 def test_a_pair_is_published_with_its_votes(project: Built) -> None:
@@ -255,6 +258,32 @@ def test_the_manifest_tells_the_truth_about_its_files(project: Built) -> None:
     assert manifest["sources"]["s"]["purposes"] == ["ai-alignment", "ai-evaluation"]
 
 
+def test_held_out_rows_bear_the_canary_of_their_epoch_and_no_other_rows_do(project: Built) -> None:
+    project.source("s", {"x.jsonl": lines(*(record(prompt=f"Q{i}?", preference="ab"[i % 2]) for i in range(40)))})
+    project.source("t", {"x.jsonl": lines(*(record(prompt=f"Q{i}?", annotator="bob") for i in range(40)))}).run()
+    salt = sha256(PARAMS["split"]["salt"].encode()).hexdigest()
+    for table in ("pairs", "ties"):
+        rows = project.table(f"publish/heldout/{table}")
+        assert rows["canary"].to_list() == [canary(salt, 1)] * rows.height != []
+        assert all("canary" not in project.table(f"publish/{side}/{table}").columns for side in ("train", "validation"))
+    assert "canary" not in project.table("publish/heldout/votes").columns
+    project.epochs.unlink()
+    project.set_params(split={"epoch": 2}).run("split", "publish")
+    assert set(published(project, "pairs")["canary"].drop_nulls()) == {canary(salt, 2)}
+
+
+def test_no_file_that_consumers_get_holds_the_canary(project: Built) -> None:
+    """Else whoever searches for it would find it where no held-out row is."""
+    project.source("s", {"x.jsonl": lines(*(record(prompt=f"Q{i}?") for i in range(40)))}).run()
+    mark = published(project, "pairs")["canary"].drop_nulls()[0].encode()
+    others = [path for path in project.stage("publish").rglob("*") if path.is_file() and path.parent.name != "heldout"]
+    assert len(others) > 8
+    for path in others:
+        frame = pl.read_parquet(path) if path.suffix == ".parquet" else None
+        assert mark not in path.read_bytes()
+        assert frame is None or mark.decode() not in frame.write_json()
+
+
 def test_large_roots_are_named(project: Built) -> None:
     rows = [record(a=f"answer {i}") for i in range(3)] + [record(prompt="Else?")]
     project.source("s", {"x.jsonl": lines(*rows)}).run()
@@ -265,7 +294,7 @@ def test_large_roots_are_named(project: Built) -> None:
 def test_a_failed_gate_publishes_nothing(project: Built) -> None:
     project.source("s", {"x.jsonl": lines(record())}).run()
     before = {path: path.read_bytes() for path in project.stage("publish").rglob("*") if path.is_file()}
-    project.set_params(publish={"gate": {"most_quarantined": 1.0, "most_dropped": 1.0, "fewest_train_pairs": 2}})
+    project.set_params(publish={"gate": {**PARAMS["publish"]["gate"], "fewest_train_pairs": 2}})
     with pytest.raises(PairtrailError, match=r"train\.pairs: .*pairs that train must hold"):
         project.run("publish")
     assert {path: path.read_bytes() for path in project.stage("publish").rglob("*") if path.is_file()} == before
@@ -300,7 +329,7 @@ def test_an_expression_is_as_strict_as_the_strictest_licence_that_it_names(proje
     both = "CC0-1.0 AND CC-BY-4.0"
     project.source("free", {"x.jsonl": lines(record())}, license="CC0-1.0")
     project.source("both", {"x.jsonl": lines(record(annotator="bob"))}, license=both).run()
-    rows = pl.concat(project.table(f"publish/{side}/pairs") for side in SIDES)
+    rows = pl.concat((project.table(f"publish/{side}/pairs") for side in SIDES), how="diagonal")
     assert rows["license"].to_list() == [both]
 
 

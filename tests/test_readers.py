@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from pyarrow import parquet
 
-from schemas.dictionary import TABLES
+from schemas.published import PUBLISHED as SCHEMAS
 from schemas.vocabulary import SIDES
 from tests.building import SIDECAR, Built, build, lines, record
 
@@ -133,7 +133,7 @@ def test_no_text_is_null_and_chosen_is_not_rejected(side: str, published: Path) 
 def test_types_are_plain_and_rows_sorted_by_key(side: str, table: str, published: Path) -> None:
     path = published / side / f"{table}.parquet"
     schema = parquet.read_schema(path)
-    assert schema.names == list(TABLES[f"data/publish/<side>/{table}.parquet"].columns)
+    assert schema.names == list(SCHEMAS[f"{side}/{table}.parquet"].columns)
     told = str(schema.remove_metadata())
     assert not [word for word in ("large", "view", "dictionary", "duration", "extension") if word in told]
     key = ["pair_id", "policy_version", "rubric_version", *(["comparison_id"] if table == "votes" else [])]

@@ -17,6 +17,7 @@ from pipeline.core.publishing.folding import THIN, deciding, fold, oriented
 from pipeline.demo import write_sample
 from pipeline.stages.validate import REASONS
 from tests.building import ROOT, Built
+from tests.near_sides import expected_reasons, met_reasons, prompts_of
 
 SEEDS = {"small": (7, 600), "other": (11, 1_500)}
 
@@ -105,17 +106,22 @@ def test_purposes_of_what_dedupe_keeps(sample: Sample) -> None:
     assert sorted(found) == sorted((name, *one) for name, told in truth["purposes"].items() for one in told.items())
 
 
-def test_split_withholds_by_purpose_alone(sample: Sample) -> None:
+def test_split_withholds_what_purposes_do_not_cover(sample: Sample) -> None:
     built, _ = sample
     purposes = built.table("validate/decisions").select("comparison_id", "purposes")
     decisions = built.table("split/decisions").join(purposes, on="comparison_id")
     needed = pl.when(side="heldout").then(pl.lit("ai-evaluation")).otherwise(pl.lit("ai-alignment"))
-    held = decisions.select(
-        "side", covered=pl.col("purposes").list.contains(needed), withheld=pl.col("drop_reason").is_not_null()
-    )
+    withheld = pl.col("drop_reason").eq_missing("purpose_not_covered")
+    held = decisions.select("side", covered=pl.col("purposes").list.contains(needed), withheld=withheld)
     assert (held["withheld"] == ~held["covered"]).all()
     # Both sorts are there on both kinds of side, so none of this holds of nothing.
     assert held.group_by(pl.col("side") == "heldout", "withheld").len().height == 4
+
+
+def test_split_withholds_what_plain_python_finds_near(sample: Sample) -> None:
+    rows = prompts_of(sample[0])
+    others = pl.col("drop_reason").fill_null("kept") != "purpose_not_covered"
+    assert met_reasons(rows.filter(others), expected_reasons(rows)) >= {"near_heldout", None}
 
 
 @pytest.mark.parametrize("purpose", ["all", "ai-alignment", "ai-evaluation"])

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.core.errors import PairtrailError
 from pipeline.core.params import build
-from pipeline.stages.split import Params, side
+from pipeline.core.sides import Division, side, sided
+from pipeline.stages.split import Params
 from tests.building import PARAMS, SIDECAR, Built, lines, record
 
 
@@ -30,6 +31,22 @@ def test_a_side_is_a_keyed_hash_of_the_root() -> None:
         place = int(hmac.new(b"salt", framed, "sha256").hexdigest()[:13], 16) / 16**13
         expected = "heldout" if place < 0.25 else "validation" if place < 0.5 else "train"
         assert pl.select(side(pl.lit(root), params)).item() == expected
+
+
+def test_a_pinned_root_stands_where_it_is_pinned_and_no_other_moves() -> None:
+    by = Division("salt", 1, 0.3, 0.3)
+    rows = pl.LazyFrame({"near_root": [f"{i:032x}" for i in range(60)] * 2})
+    own = dict(rows.select("near_root", side(pl.col("near_root"), by)).collect().iter_rows())
+    pins = {
+        root: to
+        for (root, _), to in zip(sorted(own.items())[:30], ["train", "validation", "heldout"] * 10, strict=True)
+    }
+    pinned = pl.LazyFrame({"root_id": list(pins), "side": list(pins.values())})
+    found = sided(rows, "near_root", by, pinned, "stands").collect()
+    assert found.columns == ["near_root", "stands"]
+    assert found.height == 120
+    assert dict(found.iter_rows()) == {**own, **pins}
+    assert {**own, **pins} != own
 
 
 def test_fractions_are_kept() -> None:

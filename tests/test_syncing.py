@@ -89,6 +89,8 @@ def awkward(tmp_path_factory: pytest.TempPathFactory) -> Built:
     turns = {"chosen": "\n\nHuman: Hi\n\nAssistant: Yes", "rejected": "\n\nHuman: Hi\n\nAssistant: No"}
     fields = {"annotator": {"constant": None}, "annotator_kind": {"constant": "human"}}
     project.source("talk", {"x.jsonl": lines(turns)}, adapter="hh_rlhf", fields=fields)
+    project.recorded().pinned({"source": "talk", "side": "train"})
+    project.gave_away("v1", ("0" * 32, "1" * 32, "train"))
     sync(project)
     return project
 
@@ -160,7 +162,9 @@ def test_the_repository_s_own_deps_cover_the_import_closure(stage: str) -> None:
     assert {dep for dep in declared if dep.endswith(".py")} == behind
     assert LOCK in declared
     assert len(set(declared)) == len(declared)
-    assert all((ROOT / dep).exists() for dep in declared if not re.match("data/(?!raw|ledger|policy|rubric)", dep))
+    assert all(
+        (ROOT / dep).exists() for dep in declared if not re.match("data/(?!raw|ledger|policy|rubric|benchmarks)", dep)
+    )
 
 
 def test_the_repository_s_own_pipeline_is_in_sync() -> None:
@@ -189,7 +193,7 @@ def test_no_stage_depends_on_a_file_inside_another_stage_s_folder_output() -> No
     assert not [(dep, out) for dep in deps for out in outs if dep.startswith(f"{out}/")]
     assert not [(one, other) for one in outs for other in outs if one.startswith(f"{other}/")]
     made = set(outs)
-    assert {dep for dep in deps if re.match("data/(?!raw|ledger|policy|rubric)", dep)} <= made
+    assert {dep for dep in deps if re.match("data/(?!raw|ledger|policy|rubric|benchmarks)", dep)} <= made
 
 
 def test_code_that_is_imported_by_name_is_known_to_the_closure() -> None:

@@ -3,7 +3,7 @@
 The modules imported here register their commands; `--help` lists them in this order.
 """
 
-from pipeline.cli import stages, sources, rows, consent, keys  # noqa: I001  # in the order in which they are used
+from pipeline.cli import stages, sources, rows, heldout, contamination, consent, keys  # noqa: I001  # in the order of use
 from pipeline.cli.app import app, main
 
-__all__ = ["app", "consent", "keys", "main", "rows", "sources", "stages"]
+__all__ = ["app", "consent", "contamination", "heldout", "keys", "main", "rows", "sources", "stages"]

@@ -45,6 +45,24 @@ def dedupe() -> None:
 
 
 @app.command(rich_help_panel="Stages")
+def near() -> None:
+    """Find the prompts that are near each other, so that none stand on two sides.
+
+    Example: pairtrail near
+    """
+    _run("near")
+
+
+@app.command(rich_help_panel="Stages")
+def decontaminate() -> None:
+    """Find the prompts that hold a text of a benchmark.
+
+    Example: pairtrail decontaminate
+    """
+    _run("decontaminate")
+
+
+@app.command(rich_help_panel="Stages")
 def split() -> None:
     """Give each comparison its side: train, validation or heldout.
 

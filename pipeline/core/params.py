@@ -118,6 +118,17 @@ def _bounded(content: Any, where: str) -> Any:  # noqa: ANN401
 
 def section(kind: type[T], name: str, path: Path) -> T:
     """Read the section `name` of params.yaml into the frozen dataclass `kind`."""
+    return build(kind, _stated(kind, name, path), f"{path}: {name}")
+
+
+def part_of_section(kind: type[T], name: str, path: Path) -> T:
+    """Read the keys of the section `name` that the dataclass `kind` has; the others are their own reader's to check."""
+    stated = _stated(kind, name, path)
+    held = {field.name: stated[field.name] for field in fields(kind) if field.name in stated}
+    return build(kind, held, f"{path}: {name}")
+
+
+def _stated(kind: type[T], name: str, path: Path) -> dict[Any, Any]:
     params = read_yaml(path)
     if not isinstance(params, dict) or not isinstance(params.get(name), dict):
         held = ", ".join(field.name for field in fields(kind)) or "nothing yet, so write {}"
@@ -126,7 +137,8 @@ def section(kind: type[T], name: str, path: Path) -> T:
     if unquoted := [key for key, value in params[name].items() if isinstance(value, date)]:
         msg = f'{path}: {name}: {", ".join(unquoted)}: write the day in quotes, as "2026-01-31": DVC reads no bare one'
         raise PairtrailError(msg)
-    return build(kind, params[name], f"{path}: {name}")
+    stated: dict[Any, Any] = params[name]
+    return stated
 
 
 def build(kind: type[T], content: Any, where: str) -> T:  # noqa: ANN401
@@ -150,7 +162,8 @@ def _fault(kind: type[_Dataclass], fault: Any) -> str:  # noqa: ANN401
         return f"unknown key `{where}`{_nearest(last, _known(kind, path[:-1]))}"
     if fault["type"] in {"missing", "missing_argument"}:
         return f"missing key `{where}`: it must be stated, never guessed"
-    return f"`{where}`: {fault['msg'].removeprefix('Value error, ')}"
+    told = str(fault["msg"]).removeprefix("Value error, ")
+    return f"`{where}`: {told}" if where else told
 
 
 def _known(kind: Any, path: list[str]) -> list[str]:  # noqa: ANN401

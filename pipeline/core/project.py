@@ -33,9 +33,29 @@ class Project:
         return self.root / "data/rubric"
 
     @property
+    def benchmarks(self) -> Path:
+        """The benchmarks, which are compared with the prompts and never trained on."""
+        return self.root / "data/benchmarks"
+
+    @property
     def ledger(self) -> Path:
         """What is only ever added to: consent, and later suppression, adjudication and reads of heldout."""
         return self.root / "data/ledger"
+
+    @property
+    def pins(self) -> Path:
+        """The ledger that pins sources, categories and roots to a side."""
+        return self.ledger / "pins"
+
+    @property
+    def released(self) -> Path:
+        """The prompts of train and validation of every release, a file each."""
+        return self.ledger / "released"
+
+    @property
+    def epochs(self) -> Path:
+        """The ledger of epochs: under which salt and shares the roots were ever divided."""
+        return self.ledger / "epochs.jsonl"
 
     @property
     def spill(self) -> Path:

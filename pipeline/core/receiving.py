@@ -10,7 +10,7 @@ from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import scan_comparisons, scan_occurrences, shards_of
 from pipeline.core.project import Project
 from pipeline.core.spill import Spill, parts_for
-from pipeline.core.tables import scan_table
+from pipeline.core.tables import batches_of, scan_table
 
 # What a row without texts takes in memory, copies that a step makes of it aside.
 _ROW_BYTES = 640
@@ -85,3 +85,14 @@ def _kept(project: Project, stage: str, columns: list[str], prefix: str) -> pl.D
     here = pl.col("comparison_id").is_between(pl.lit(prefix), pl.lit(f"{prefix}g"))
     kept = scan_table(path).filter(pl.col("drop_reason").is_null() & here)
     return kept.select("comparison_id", *columns).collect(engine="streaming")
+
+
+def rows_at(project: Project, places: pl.Series, columns: list[str]) -> Iterator[pl.DataFrame]:
+    """Read every shard once, a row group at a time, and yield the rows at `places` (among all rows, sorted)."""
+    start = 0
+    for shard in shards_of(project):
+        for batch in batches_of(shard, columns):
+            low, high = places.search_sorted(pl.Series([start, start + batch.height], dtype=places.dtype))
+            if low < high:
+                yield batch[places.slice(low, high - low) - start]
+            start += batch.height

@@ -12,9 +12,14 @@ import polars as pl
 from pipeline.core.consent.appending import refuse_rewritten
 from pipeline.core.consent.events import read_events
 from pipeline.core.consent.states import consents
+from pipeline.core.contamination import contaminated
+from pipeline.core.epochs import epochs
 from pipeline.core.ingested import scan_copied_refs, scan_occurrences
+from pipeline.core.neighbours import near
+from pipeline.core.pins import pinned_roots, pins
 from pipeline.core.project import Project
 from pipeline.core.receiving import batches, divided, parts_of
+from pipeline.core.released import released, releases
 from pipeline.core.sidecar.sources import load_sources
 from pipeline.core.spill import spilling
 from pipeline.core.versions import load_versions
@@ -90,6 +95,13 @@ READERS: dict[str, Callable[[Project], pl.LazyFrame]] = {
     "copied_refs": copied_refs,
     "event_conflicts": event_conflicts,
     "versions": versions,
+    "epochs": epochs,
+    "near": near,
+    "releases": releases,
+    "released": released,
+    "pins": pins,
+    "pinned_roots": pinned_roots,
+    "contaminated": contaminated,
 }
 
 

@@ -1,9 +1,10 @@
 """Running a deciding stage: read, decide, check that nothing is lost, write decisions and account."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Protocol
 
 import pandera.polars as pa
 import polars as pl
@@ -22,6 +23,16 @@ from schemas.columns import dtypes
 _CONSENTS = "consents"
 
 
+class Gathering(Protocol):
+    """One more table of a stage, about all that it kept, which is shown to it a part at a time."""
+
+    def add(self, kept: pl.DataFrame) -> None:
+        """See the rows that a part kept."""
+
+    def write(self, built: Path) -> dict[str, Any]:
+        """Write the table into the stage's folder, and return what the account says of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contract:
     """What the runner needs to know of a stage beside its pure function `decide`."""
@@ -33,6 +44,8 @@ class Contract:
     schema: pa.DataFrameSchema
     parted_by: tuple[str, ...]
     """The columns by whose values the rows may be divided: each part alone gives what all give together (law 4)."""
+    gathers: Callable[[Path, int], Gathering] | None = None
+    """Makes what gathers one more table, given a folder for what waits and the number of parts; None: there is none."""
 
 
 def run_stage(stage: ModuleType, project: Project) -> str:
@@ -44,15 +57,20 @@ def run_stage(stage: ModuleType, project: Project) -> str:
     ledger = as_it_stands(project) if _CONSENTS in contract.references else None
     references = read_references(contract.references, project)
     with spilling(project.spill / contract.name) as folder, whole_folder(project.stage(contract.name)) as built:
+        ready = prepared(stage, references, params)
         decisions = Spill(folder / "decisions", "comparison_id", parts_of(project))
         accounts = []
+        gathering = contract.gathers(folder / "gathered", parts_of(project)) if contract.gathers else None
         for part in _parts(contract, project, folder):
-            known = references | beside(contract.references, part)
+            known = ready | beside(contract.references, part)
             rows = decided(stage, part.lazy().select(contract.columns), known, params)
             accounts.append(of_decisions(rows, part.select("comparison_id", "source")))
             decisions.add(rows)
+            if gathering:
+                gathering.add(part.join(rows.filter(pl.col("drop_reason").is_null()), on="comparison_id", how="semi"))
         noted = stage.noted(references, params) if hasattr(stage, "noted") else {}
-        account = added(accounts) | noted | {"code_digest": code_digest([stage.__name__])}
+        gathered = gathering.write(built) if gathering else {}
+        account = added(accounts) | noted | gathered | {"code_digest": code_digest([stage.__name__])}
         ordered = (part.sort("comparison_id") for part in decisions.parts())
         write_sorted(ordered, built / "decisions.parquet", contract.schema)
         write_json(account, built / "counts.json")
@@ -71,6 +89,12 @@ def _parts(contract: Contract, project: Project, folder: Path) -> Iterator[pl.Da
         yield from rows
     else:
         yield from (part for _, part in divided(rows, folder / "parts", key, parts_of(project)))
+
+
+def prepared(stage: ModuleType, references: References, params: object) -> References:
+    """Add to the references what hangs on them alone, once, and not with every part of the comparisons anew."""
+    found: References = stage.prepared(references, params) if hasattr(stage, "prepared") else {}
+    return references | {name: frame.collect(engine="streaming").lazy() for name, frame in found.items()}
 
 
 def decided(stage: ModuleType, comparisons: pl.LazyFrame, references: References, params: object) -> pl.DataFrame:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.adapters import adapter_for
+from pipeline.core.benchmarks.sidecars import SIDECAR as BENCHMARK
+from pipeline.core.epochs import PLACE as EPOCHS
 from pipeline.core.errors import PairtrailError
 from pipeline.core.mapping.fieldmap import Joined
 from pipeline.core.params import read_yaml, section
@@ -18,7 +20,9 @@ from pipeline.core.sidecar.sidecars import SIDECAR, Format, Group, Source
 from pipeline.core.sidecar.sources import load_source, load_sources, read_source, source_folders
 from pipeline.core.sidecar.specs import AnySpec, FromPath, side_of
 from pipeline.core.versions import load_versions
+from pipeline.lineage.benchmarks import benchmark_checked, benchmark_looks, benchmarks_in_git
 from pipeline.lineage.consent.checked import ledger_told, unconsented
+from pipeline.lineage.ledgers import ledgers_checked
 from pipeline.lineage.looking import TABLES, Looked, headless
 from pipeline.lineage.syncing import synced
 from pipeline.lineage.trying import tried
@@ -61,6 +65,8 @@ def _checks(project: Project, paths: list[Path]) -> Iterator[tuple[str, _Look]]:
     yield "policies and rubrics", lambda: (_version_faults(project), "")
     for folder in source_folders(project.raw):
         yield f"data/raw/{folder.name}/{SIDECAR}", partial(_source_checked, folder / SIDECAR)
+    yield from benchmark_looks(project)
+    yield "epochs, pins, releases and exceptions", lambda: ledgers_checked(project)
     yield "consent ledger", lambda: ([], ledger_told(project))
     yield "dvc.yaml", lambda: (_pipeline_faults(project), "")
     yield "raw data in git", lambda: (_git_faults(project), "")
@@ -69,14 +75,15 @@ def _checks(project: Project, paths: list[Path]) -> Iterator[tuple[str, _Look]]:
 def _checks_of_path(project: Project, path: Path) -> tuple[str, _Look]:
     if path.name == SIDECAR:
         return str(path), lambda: _source_checked(path)
+    if path.name == BENCHMARK:
+        return str(path), lambda: benchmark_checked(path)
     known = {"params.yaml": _params_faults, "dvc.yaml": _pipeline_faults}
     if path.name in known:
         return str(path), lambda: (known[path.name](project), "")
     if path.suffix == ".md":
         return str(path), lambda: ([] if path.stem in load_versions(path.parent) else [f"{path}: no such file"], "")
-    msg = (
-        f"{path}: cannot check this kind of file; known: {SIDECAR}, params.yaml, dvc.yaml, policies and rubrics (*.md)"
-    )
+    known_kinds = f"{SIDECAR}, {BENCHMARK}, params.yaml, dvc.yaml, policies and rubrics (*.md)"
+    msg = f"{path}: cannot check this kind of file; known: {known_kinds}"
     raise PairtrailError(msg)
 
 
@@ -122,10 +129,11 @@ def _git_faults(project: Project) -> list[str]:
         return ["git could not list its files, so nobody can say whether real data is among them; try `git ls-files`"]
     tracked = {name for name in listed.stdout.decode().split("\0") if name}
     real = [source for source in load_sources(project.raw) if not source.sidecar.synthetic]
-    faults = [
+    faults = benchmarks_in_git(project, tracked)
+    faults += [
         f"{name}: a ledger of real people in git; `git rm --cached` it, then `dvc add` it"
         for name in sorted(tracked)
-        if real and name.startswith("data/ledger/") and not _BESIDE.search(name)
+        if real and name.startswith("data/ledger/") and name != EPOCHS and not _BESIDE.search(name)
     ]
     for source in real:
         folder = source.folder.relative_to(project.root).as_posix()

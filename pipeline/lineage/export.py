@@ -12,7 +12,7 @@ from pipeline.core.accounts import must_add_up
 from pipeline.core.errors import PairtrailError
 from pipeline.core.exporting.judged import Judged
 from pipeline.core.exporting.place import RECEIPT, RECEIPT_FORMAT, place_for, whole_export
-from pipeline.core.exporting.published import Reading, published_tables
+from pipeline.core.exporting.published import CANARY, Reading, published_tables
 from pipeline.core.exporting.rows import write_rows
 from pipeline.core.exporting.tasks import Options, Task, named_split
 from pipeline.core.project import Project
@@ -102,18 +102,17 @@ def _written(
     lacking = reading.lacking()
     has_margin = task.margin and (request.require_strength or not lacking)
     options = Options(f"{request.split}.{exporter.KIND}", request.margin_scale if has_margin else None)
-    types = exporter.rows(reading.nothing, name, options).schema
-    batches = reading.batches() if {"pair_id", "id"} & set(types) else _noting(reading.batches(), built / PAIR_IDS)
-    shaped = (exporter.rows(batch, name, options) for batch in batches)
+    bare = exporter.rows(reading.nothing, name, options)
+    has_room = bool({"pair_id", "id"} & set(bare.columns))
+    mark = {CANARY: pl.lit(reading.canary)} if has_room and reading.canary else {}
+    types = bare.with_columns(**mark).schema
+    batches = reading.batches() if has_room else _noting(reading.batches(), built / PAIR_IDS)
+    shaped = (exporter.rows(batch, name, options).with_columns(**mark) for batch in batches)
     rows = write_rows(shaped, built / options.file, types)
     must_add_up(f"exported {task.table}", reading.total, {"rows": rows, **reading.left_out})
     if not rows:
-        counts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reading.left_out.items())) or "it is empty"
-        msg = f"{request.split} has nothing to export for {request.format} {name}: {counts}"
-        raise PairtrailError(msg)
-    beside: Mapping[str, str] = exporter.beside(name, options) if hasattr(exporter, "beside") else {}
-    for file, text in {"README.md": named_split(request.split, options.file), **beside}.items():
-        write_text(text, built / file)
+        raise _nothing(request, name, reading)
+    _write_beside(exporter, name, request, options, built)
     return {
         "receipt": RECEIPT_FORMAT,
         "format": request.format,
@@ -127,12 +126,26 @@ def _written(
         "left_out": dict(sorted(reading.left_out.items())),
         "file": options.file,
         "columns": list(types),
+        CANARY: reading.canary,
         "margin_scale": options.margin_scale,
         "margin_omitted": {"no_strength": lacking} if task.margin and not has_margin else None,
         "negative_margins": reading.negative if has_margin else None,
         "judged_under": reading.judged_under(),
         "files": {path.name: file_digest(path) for path in sorted(built.iterdir())},
     }
+
+
+def _write_beside(exporter: Exporter, name: str, request: Request, options: Options, built: Path) -> None:
+    """Write what stands beside the rows: the README that names their split, and what else the trainer needs."""
+    beside: Mapping[str, str] = exporter.beside(name, options) if hasattr(exporter, "beside") else {}
+    for file, text in {"README.md": named_split(request.split, options.file), **beside}.items():
+        write_text(text, built / file)
+
+
+def _nothing(request: Request, task: str, reading: Reading) -> PairtrailError:
+    """Say why no row is left to write."""
+    counts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reading.left_out.items())) or "it is empty"
+    return PairtrailError(f"{request.split} has nothing to export for {request.format} {task}: {counts}")
 
 
 def _noting(batches: Iterable[pl.DataFrame], path: Path) -> Iterator[pl.DataFrame]:
@@ -160,6 +173,9 @@ def told(receipt: Mapping[str, Any]) -> str:
     for what in ("policies", "rubrics"):
         if len(found := receipt["judged_under"][what]) > 1:
             lines.append(f"  several {what}, each with its own rows: {', '.join(found)}; one pair may stand twice")
+    if receipt["split"] == "heldout" and CANARY not in receipt["columns"]:
+        why = f"{receipt['format']} has no room for one" if receipt[CANARY] else "the published files have none"
+        lines.append(f"  no canary: {why}, so nothing in these rows says that they are held out")
     if receipt["heldout_reason"]:
         lines.append(f"  heldout, because: {receipt['heldout_reason']}")
     return "\n".join(lines)

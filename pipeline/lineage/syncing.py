@@ -5,11 +5,16 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline.core.benchmarks.sidecars import SIDECAR as BENCHMARK
+from pipeline.core.benchmarks.sidecars import load_benchmarks
 from pipeline.core.closure import closure
 from pipeline.core.consent.events import ledger_files
+from pipeline.core.contamination import exceptions_folder
 from pipeline.core.errors import PairtrailError
+from pipeline.core.ledgers import ledger_files as small_ledger
 from pipeline.core.params import parse_yaml, read_text
 from pipeline.core.project import Project
+from pipeline.core.released import released_files
 from pipeline.core.sidecar.sidecars import SIDECAR, Source
 from pipeline.core.sidecar.sources import load_sources
 from pipeline.core.tables import write_text
@@ -17,24 +22,37 @@ from pipeline.core.versions import load_versions
 from pipeline.stages import STAGES
 
 LOCK = "requirements.lock"
-_INPUTS = ("data/raw/", "data/policy/", "data/rubric/", "data/ledger/")
+_INPUTS = ("data/raw/", "data/policy/", "data/rubric/", "data/ledger/", "data/benchmarks/")
 _RAW = {"ingest": "files", "validate": "sidecars", "publish": "sidecars"}
 _VERSIONED = ("validate", "publish")
-_CONSENTING = ("validate",)
+_SIDED = ("near", "split")
 
 
 def wanted_deps(project: Project, stage: str) -> list[str]:
     """Return the code and input files that a stage's `deps` must hold beside the tables of other stages."""
-    deps = [*closure(f"pipeline.stages.{stage}"), LOCK]
-    kind = _RAW.get(stage)
-    for source in load_sources(project.raw) if kind else []:
-        deps += [path.relative_to(project.root).as_posix() for path in _inputs(source, kind)]
-    if stage in _CONSENTING:
-        deps += [path.relative_to(project.root).as_posix() for path in ledger_files(project.ledger)]
+    files = [*_of_sources(project, stage), *_of_ledgers(project, stage)]
     if stage in _VERSIONED:
         for folder in (project.policy, project.rubric):
-            deps += [version.path.relative_to(project.root).as_posix() for version in load_versions(folder).values()]
-    return deps
+            files += [version.path for version in load_versions(folder).values()]
+    if stage == "decontaminate":
+        for one in load_benchmarks(project):
+            files += [one.folder / BENCHMARK, *one.files()]
+    return [*closure(f"pipeline.stages.{stage}"), LOCK, *(path.relative_to(project.root).as_posix() for path in files)]
+
+
+def _of_sources(project: Project, stage: str) -> list[Path]:
+    kind = _RAW.get(stage)
+    return [path for source in load_sources(project.raw) for path in _inputs(source, kind)] if kind else []
+
+
+def _of_ledgers(project: Project, stage: str) -> list[Path]:
+    """Return the files that exist of the ledgers that a stage reads."""
+    files = ledger_files(project.ledger) if stage == "validate" else []
+    if stage in _SIDED:
+        files += [*small_ledger(project.pins), *released_files(project)]
+    if stage == "split":
+        files += [*([project.epochs] if project.epochs.exists() else []), *small_ledger(exceptions_folder(project))]
+    return files
 
 
 def _inputs(source: Source, kind: str | None) -> list[Path]:

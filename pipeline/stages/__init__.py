@@ -3,7 +3,7 @@
 from importlib import import_module
 from types import ModuleType
 
-STAGES = ("ingest", "validate", "dedupe", "split", "publish")
+STAGES = ("ingest", "validate", "dedupe", "near", "decontaminate", "split", "publish")
 
 
 def stage_module(name: str) -> ModuleType:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from pipeline.core.conflicts import Conflicts
 from pipeline.core.params import STRICT
 from pipeline.core.references import References
 from pipeline.core.running import Contract
@@ -24,6 +25,7 @@ CONTRACT = Contract(
     columns=(
         "comparison_id",
         "pair_id",
+        "prompt_id",
         "response_a_id",
         "response_b_id",
         "preference",
@@ -37,6 +39,7 @@ CONTRACT = Contract(
     references=("purposes",),
     schema=DEDUPE,
     parted_by=("pair_id", "annotator"),
+    gathers=Conflicts,
 )
 
 _SAME = ["annotator", "annotator_kind", "pair_id", "policy_version", "rubric_version", "shown_first", "purposes"]

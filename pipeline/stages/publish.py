@@ -11,6 +11,7 @@ from typing import Any, Literal
 import polars as pl
 
 from pipeline.core.accounts import must_add_up, summary
+from pipeline.core.canary import canary_of
 from pipeline.core.closure import code_digest
 from pipeline.core.errors import PairtrailError
 from pipeline.core.ingested import PLACE, read_account, shards_of
@@ -28,14 +29,14 @@ from pipeline.core.publishing.texts import as_pairs, as_ties, put_texts_aside, w
 from pipeline.core.publishing.totals import Totals
 from pipeline.core.publishing.votes import as_votes, numbered, votes_of_rows
 from pipeline.core.receiving import await_stage, divided, parts_of, received
+from pipeline.core.sides import division
 from pipeline.core.spill import Spill, parts_for, spilling
 from pipeline.core.tables import whole_folder, write_json, write_text, writing
-from schemas.published import PAIRS, TIES, VOTES
+from schemas.published import PUBLISHED
 from schemas.vocabulary import SIDES
 
 REASONS = {"human_judged": "a model's or rule's verdict on a pair that humans judged: among the votes, but not folded"}
 
-_TABLES = {"pairs": PAIRS, "ties": TIES, "votes": VOTES}
 _BESIDE = {"split": ["side"], "validate": ["purposes"]}
 # Shards are compressed; parts are cut by what they may unpack to.
 _UNPACKED = 4
@@ -71,7 +72,8 @@ def run(project: Project) -> str:
         aside = _fold_all(project, params, folder)
         account = aside.totals.account() | {"code_digest": code_digest([__name__])}
         facts = build_facts(project, account, aside.totals, params.largest_root_share)
-        contents = _write(aside, numbered(aside.totals.annotators, project), built, facts)
+        mark = canary_of(division(project))
+        contents = _write(aside, numbered(aside.totals.annotators, project), mark, built, facts)
         manifest = {**facts, "files": published_files(built, contents)}
         _gate(project, manifest, built, params)
         write_text(card(manifest), built / "README.md")
@@ -93,7 +95,7 @@ class _Aside:
 def _fold_all(project: Project, params: Params, folder: Path) -> _Aside:
     parts = _parts_of_texts(project)
     rows, votes, texts = (Spill(folder / name, "pair_id", parts) for name in ("rows", "votes", "texts"))
-    totals, places = Totals(folder / "roots", parts), [pl.Series([], dtype=pl.UInt32)]
+    totals, places = Totals(folder / "totals", parts), [pl.Series([], dtype=pl.UInt32)]
     kept = received(project, "split", (*THIN, PLACE, stated()), _BESIDE, folder / "received")
     for _, part in divided(kept, folder / "verdicts", "pair_id", parts):
         ranked = _strictest_last(part, params)
@@ -130,32 +132,35 @@ def _told(account: Mapping[str, Any]) -> str:
     )
 
 
-def _write(aside: _Aside, numbers: pl.DataFrame, built: Path, facts: Mapping[str, Any]) -> dict[str, str]:
+def _write(aside: _Aside, numbers: pl.DataFrame, mark: str, built: Path, facts: Mapping[str, Any]) -> dict[str, str]:
     """Write all tables of all sides, part after part; return the digests of their contents by file."""
-    contents = {f"{side}/{table}.parquet": ContentDigest() for side in SIDES for table in _TABLES}
+    contents = {name: ContentDigest() for name in PUBLISHED}
     with ExitStack() as stack, ThreadPoolExecutor(max_workers=2) as threads:
         tables = {
-            name: stack.enter_context(writing(built / name, _TABLES[Path(name).stem], footer(facts), content.add))
+            name: stack.enter_context(writing(built / name, PUBLISHED[name], footer(facts), content.add))
             for name, content in contents.items()
         }
         for parts in zip(aside.rows.parts(), aside.votes.parts(), aside.texts.parts(), strict=False):
             # Each file has one thread at a time and its rows in order; compression and digests run side by side.
-            for task in [threads.submit(tables[name].add, rows) for name, rows in _shaped(*parts, numbers)]:
+            for task in [threads.submit(tables[name].add, rows) for name, rows in _shaped(*parts, numbers, mark)]:
                 task.result()
-    told = {table: sum(tables[f"{side}/{table}.parquet"].rows for side in SIDES) for table in _TABLES}
+    told = {
+        table: sum(tables[f"{side}/{table}.parquet"].rows for side in SIDES) for table in ("pairs", "ties", "votes")
+    }
     must_add_up("published rows", aside.totals.height(), {name: told[name] for name in ("pairs", "ties")})
     must_add_up("published votes", aside.totals.verdicts, {"votes": told["votes"]})
     return {name: content.hexdigest() for name, content in contents.items()}
 
 
 def _shaped(
-    folded: pl.DataFrame, votes: pl.DataFrame, texts: pl.DataFrame, numbers: pl.DataFrame
+    folded: pl.DataFrame, votes: pl.DataFrame, texts: pl.DataFrame, numbers: pl.DataFrame, mark: str
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield the rows of one part, sorted, by the file in which they are published."""
+    """Yield the rows of one part, sorted, by the file in which they are published; those held out bear the `mark`."""
     told, cast = with_texts(folded, texts).sort(KEY), as_votes(votes, numbers)
     for side in SIDES:
-        yield f"{side}/pairs.parquet", as_pairs(told.filter(side=side, table="pairs"))
-        yield f"{side}/ties.parquet", as_ties(told.filter(side=side, table="ties"))
+        marks = {"canary": pl.lit(mark)} if side == "heldout" else {}
+        yield f"{side}/pairs.parquet", as_pairs(told.filter(side=side, table="pairs")).with_columns(**marks)
+        yield f"{side}/ties.parquet", as_ties(told.filter(side=side, table="ties")).with_columns(**marks)
         yield f"{side}/votes.parquet", cast.filter(side=side)
 
 

@@ -20,6 +20,7 @@ from schemas.columns import dtypes
 from schemas.published import PAIRS
 
 NO_STRENGTH = "no_strength"
+CANARY = "canary"
 
 
 def published_tables(project: Project, split: str) -> dict[str, Path]:
@@ -63,6 +64,7 @@ class Reading:
         self.total = _height(tables["pairs"]) if self._labels is None else self._labels.height
         self.left_out = Counter() if self._labels is None else Counter(tally(self._labels, "reason"))
         self.negative = 0
+        self.canary = _canary(tables)
         self.nothing = pl.DataFrame(schema=dtypes(PAIRS) if self._labels is None else RESPONSES)
 
     def batches(self) -> Iterator[pl.DataFrame]:
@@ -93,6 +95,13 @@ class Reading:
         marked = rows.with_columns(left_out=first_that_holds(self._reasons))
         self.left_out.update(tally(marked, "left_out"))
         return marked.filter(pl.col("left_out").is_null()).drop("left_out")
+
+
+def _canary(tables: Mapping[str, Path]) -> str | None:
+    """Return the one text that all rows of a held-out side bear; None for a side without such a column."""
+    scans = [scan_table(path) for path in tables.values()]
+    marked = [scan.select(CANARY).head(1).collect() for scan in scans if CANARY in scan.collect_schema()]
+    return next((str(text) for mark in marked for text in mark[CANARY]), None)
 
 
 def _counts(columns: list[pl.LazyFrame]) -> dict[str, int]:

@@ -2,8 +2,9 @@
 
 import polars as pl
 
-from pipeline.core.digests import NORMALISATION, digest, framed, keyed_digest, normalise
+from pipeline.core.digests import NORMALISATION, digest, framed, keyed_digest
 from pipeline.core.sidecar.sidecars import Source
+from pipeline.core.turns import messages_of, spoken
 from schemas.columns import CONSENT_REFS, dtypes
 from schemas.comparisons import COMPARISONS
 
@@ -69,16 +70,13 @@ def prompt_ids(prompts: pl.Series) -> pl.DataFrame:
 
     Where no message is the user's, all messages stand in for the user turns.
     """
-    long = _long(prompts)
-    normal = normalise(long["content"])
-    long = long.with_columns(normal=normal, matched=normal.str.to_lowercase())
-    spoken = (pl.col("role") == "user") | ~(pl.col("role") == "user").any().over("place")
+    long = messages_of(prompts)
     turns = long.group_by("place", maintain_order=True).agg(
         exact=framed(pl.col("role"), pl.col("content")).str.join(""),
         normal=framed(pl.col("role"), pl.col("normal")).str.join(""),
     )
     users = (
-        long.filter(spoken)
+        long.filter(spoken())
         .group_by("place", maintain_order=True)
         .agg(match=framed(pl.col("matched")).str.join(""), root=framed(pl.col("matched").first()))
     )
@@ -94,9 +92,3 @@ def prompt_ids(prompts: pl.Series) -> pl.DataFrame:
         root_id=digest(pl.lit("root"), version, pl.col("root")),
         exact_prompt=pl.col("exact"),
     )
-
-
-def _long(prompts: pl.Series) -> pl.DataFrame:
-    indexed = pl.DataFrame({"prompt": prompts}).with_row_index("place")
-    messages = indexed.filter(pl.col("prompt").list.len() > 0).explode("prompt")
-    return messages.select("place", pl.col("prompt").struct.field("role"), pl.col("prompt").struct.field("content"))

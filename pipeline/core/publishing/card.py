@@ -8,6 +8,9 @@ from pipeline.core.publishing.coverage import FIELDS, KEYS
 _TABLES = ("pairs", "ties", "votes")
 # Held-out rows are no split that a trainer loads by accident.
 _LOADED = ("train", "validation")
+_MOST_SLICES = 50
+_LONGEST = 60
+_MARKUP = frozenset("&<>|[]()*_`~#!\\$")
 
 
 def card(manifest: Mapping[str, Any]) -> str:
@@ -19,8 +22,10 @@ def card(manifest: Mapping[str, Any]) -> str:
             *_files(manifest),
             *_sources(manifest),
             *_coverage(manifest),
+            *_heldout(manifest),
             *_versions(manifest),
             *_fates(manifest),
+            *_withheld(manifest),
         ]
     )
 
@@ -92,6 +97,46 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}" if share in {0, 1} else f"{min(max(100 * share, 0.1), 99.9):.1f}"
 
 
+def _heldout(manifest: Mapping[str, Any]) -> list[str]:
+    """Show what heldout can show, as a whole and by slice: the largest slices of each kind, of the others how many."""
+    shown = [["all", "", *_slice(manifest["heldout"])]]
+    missing = []
+    for kind, found in manifest["slices"].items():
+        largest = sorted(found["values"].items(), key=lambda item: (-item[1]["heldout_pairs"], item[0]))
+        shown += [[kind, _plain(value), *_slice(facts)] for value, facts in largest[:_MOST_SLICES]]
+        if rest := largest[_MOST_SLICES:]:
+            missing.append(f"- {len(rest):,} slices more by {kind}; `manifest.json` has all of them.")
+        if unnamed := found["unnamed"]:
+            missing.append(f"- {unnamed:,} held-out pairs whose {kind} nobody names, or not all votes alike.")
+    told = (
+        "How many held-out roots (openings of conversations) and pairs there are in each slice, how many votes a pair\n"
+        "has, and the smallest change of an accuracy that so many roots can show (power 80 %, 5 % two-sided), in\n"
+        "percentage points: a smaller difference between two models says nothing. `-`: none would show.\n"
+    )
+    heads = ["slice", "value", "roots", "pairs", "votes per pair", "pairs with fewer than 3 votes", "smallest change"]
+    beside = ["", "Not in the table:\n", *missing] if missing else []
+    return ["## What heldout can show\n", told, *_table(heads, shown), *beside, ""]
+
+
+def _slice(facts: Mapping[str, Any]) -> list[Any]:
+    votes, change = facts["votes_per_pair"], facts["smallest_change"]
+    return [
+        facts["heldout_roots"],
+        facts["heldout_pairs"],
+        "-" if votes is None else f"{votes:.1f}",
+        facts["fewer_than_three_votes"],
+        "-" if change is None else f"{100 * change:.1f}",
+    ]
+
+
+def _plain(value: str) -> str:
+    """Write a value that a record stated so that it can break neither the table nor the page, and is not too long."""
+    line = " ".join(value.split())
+    cut = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+    seen = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in cut)
+    return "".join(f"&#{ord(sign)};" if sign in _MARKUP else sign for sign in seen) or "(empty)"
+
+
 def _versions(manifest: Mapping[str, Any]) -> list[str]:
     rows = [
         [kind, name, facts["title"], f"`{facts['sha256'][:16]}`"]
@@ -108,3 +153,10 @@ def _fates(manifest: Mapping[str, Any]) -> list[str]:
     for stage, account in manifest["accounts"].items():
         rows += [[reason, stage, count] for reason, count in account.get("dropped_by", {}).items()]
     return ["## What was not published, and why\n", *_table(["reason", "stage", "rows"], rows), ""]
+
+
+def _withheld(manifest: Mapping[str, Any]) -> list[str]:
+    """Show which share of what it received split withheld, by reason."""
+    rows = [[reason, percent(share)] for reason, share in manifest["withheld"].items()]
+    told = "Of the comparisons that `split` received, so many were withheld from their side, in percent.\n"
+    return ["## What split withheld\n", told, *_table(["reason", "percent"], rows), ""]

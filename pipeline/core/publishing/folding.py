@@ -34,15 +34,15 @@ THIN = (
 _DECIMALS = 9
 
 
-def oriented(comparisons: pl.DataFrame) -> pl.DataFrame:
-    """Turn each verdict so that a has the lesser response id, and number the rows by comparison id."""
+def oriented(comparisons: pl.DataFrame, sided: Sequence[str] = SIDED) -> pl.DataFrame:
+    """Turn each verdict so that a has the lesser response id, what is `sided` with it, and sort by comparison id."""
     swap = pl.col("response_a_id") > pl.col("response_b_id")
     other = {"a": "b", "b": "a", "ab": "ba", "ba": "ab"}
     turned = [
         pl.when(swap).then(pl.col(name).replace(other)).otherwise(name).alias(name)
         for name in ("preference", "presented_order")
     ]
-    for name in (*SIDED, "response"):
+    for name in (*sided, "response"):
         a, b = (f"{name}_a_id", f"{name}_b_id") if name == "response" else (f"{name}_a", f"{name}_b")
         turned += [pl.when(swap).then(b).otherwise(a).alias(a), pl.when(swap).then(a).otherwise(b).alias(b)]
     return comparisons.with_columns(turned).sort("comparison_id")

@@ -16,6 +16,7 @@ from pipeline.core.params import read_yaml
 from pipeline.core.project import Project
 from pipeline.core.publishing.content import file_digest
 from pipeline.core.publishing.coverage import KEYS, coverage
+from pipeline.core.publishing.quality import withheld
 from pipeline.core.publishing.totals import Totals
 from pipeline.core.receiving import batches, divided, parts_of
 from pipeline.core.sidecar.sidecars import SIDECAR, Source
@@ -26,7 +27,7 @@ from pipeline.core.versions import Version, load_versions
 from schemas.dictionary import schema_digest
 
 FORMAT = "pairtrail-manifest-1"
-STAGES = ("ingest", "validate", "dedupe", "split")
+STAGES = ("ingest", "validate", "dedupe", "near", "decontaminate", "split")
 
 
 def build_facts(project: Project, account: Mapping[str, Any], totals: Totals, largest_share: float) -> dict[str, Any]:
@@ -38,6 +39,8 @@ def build_facts(project: Project, account: Mapping[str, Any], totals: Totals, la
         msg = f"{', '.join(new)}: new since the last ingest; run `pairtrail ingest` and the stages after it"
         raise PairtrailError(msg)
     accounts = {**{stage: read_account(project, stage) for stage in STAGES}, "publish": dict(account)}
+    # What the dataset was compared with is told once, by name.
+    benchmarks = accounts["decontaminate"].pop("benchmarks")
     return {
         "format": FORMAT,
         "synthetic": all(source.sidecar.synthetic for source in sources),
@@ -49,10 +52,13 @@ def build_facts(project: Project, account: Mapping[str, Any], totals: Totals, la
         "policies": _stated(load_versions(project.policy), totals.versions["policy_version"]),
         "rubrics": _stated(load_versions(project.rubric), totals.versions["rubric_version"]),
         "sources": {source.name: _source(source, delivered) for source in sources},
+        "benchmarks": benchmarks,
         "coverage": coverage(sources, totals.stated),
         "schema_digest": schema_digest(),
         "code_digest": _code(accounts),
         "large_roots": large_roots(totals, largest_share),
+        "withheld": withheld(accounts["split"]),
+        **totals.slices.facts(),
     }
 
 

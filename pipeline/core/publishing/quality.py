@@ -20,6 +20,7 @@ class Limits:
     __pydantic_config__ = STRICT
     most_quarantined: float
     most_dropped: float
+    most_withheld: float
     fewest_train_pairs: int
 
 
@@ -30,6 +31,9 @@ def aggregates(
     return {
         "sources": _sources(accounts["ingest"]),
         "stages": [_stage(stage, account) for stage, account in accounts.items() if stage != "ingest"],
+        "withheld": [
+            {"reason": reason, "withheld_share": part} for reason, part in withheld(accounts["split"]).items()
+        ],
         "sides": [_side(side, manifest, built) for side in SIDES],
         "train": [{"pairs": manifest["files"]["train/pairs.parquet"]["rows"]}],
         "roots": _roots(built),
@@ -86,6 +90,11 @@ def _side_roots(folder: Path) -> pl.DataFrame:
     return pl.concat(tables).unique().collect(engine="streaming")
 
 
+def withheld(split: Mapping[str, Any]) -> dict[str, float]:
+    """Return the share of what split received that it withheld, by each of its reasons, the largest first."""
+    return {reason: share(count, split["in"]) for reason, count in split["dropped_by"].items()}
+
+
 def share(part: int, whole: int) -> float:
     """Return a share rounded to six decimals; nothing of nothing is 0."""
     return round(part / whole, 6) if whole else 0.0
@@ -100,11 +109,13 @@ def rules(limits: Limits) -> list[Rule]:
         "minority": "a chosen response that lost the vote",
     }
     quarantined = "the share of a source's records that may be quarantined"
+    kept_back = "the share of the comparisons that split may withhold for one reason"
     dropped = "the share of what a stage receives that it may drop"
     return [
         Rule("sources", "source", unique=True, why="each source is told once"),
         Rule("sources", "quarantined_share", minimum=0, maximum=limits.most_quarantined, why=quarantined),
         Rule("stages", "dropped_share", minimum=0, maximum=limits.most_dropped, why=dropped),
+        Rule("withheld", "withheld_share", minimum=0, maximum=limits.most_withheld, why=kept_back),
         *(Rule("sides", column, minimum=0, maximum=0, why=why) for column, why in never.items()),
         Rule("train", "pairs", minimum=limits.fewest_train_pairs, why="the pairs that train must hold"),
         Rule("roots", "shared_roots", minimum=0, maximum=0, why="a prompt on two sides is a leak"),

@@ -2,10 +2,9 @@
 
 import polars as pl
 
-from pipeline.core.ingested import shards_of
 from pipeline.core.project import Project
+from pipeline.core.receiving import rows_at
 from pipeline.core.spill import Spill
-from pipeline.core.tables import batches_of
 from schemas.columns import dtypes
 from schemas.published import PAIRS, TIES
 
@@ -13,14 +12,9 @@ _TEXTS = ["comparison_id", "pair_id", "prompt", "response_a", "response_b", "res
 
 
 def put_texts_aside(project: Project, places: pl.Series, texts: Spill) -> None:
-    """Read every shard once, and put aside the rows at `places` (among all shards' rows, sorted)."""
-    start = 0
-    for shard in shards_of(project):
-        for batch in batches_of(shard, _TEXTS):
-            low, high = places.search_sorted(pl.Series([start, start + batch.height], dtype=places.dtype))
-            if low < high:
-                texts.add(batch[places.slice(low, high - low) - start])
-            start += batch.height
+    """Put aside the texts of the rows at `places` (among all shards' rows, sorted)."""
+    for rows in rows_at(project, places, _TEXTS):
+        texts.add(rows)
 
 
 def with_texts(folded: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import polars as pl
 
 from pipeline.core.accounts import must_add_up
 from pipeline.core.publishing.coverage import STATED_BY
+from pipeline.core.publishing.slices import Slices
 from pipeline.core.spill import Spill
 from schemas.vocabulary import SIDES
 
@@ -16,17 +17,18 @@ _TABLES = ("pairs", "ties")
 
 
 class Totals:
-    """Counts of verdicts and rows, of what verdicts state, versions that rows were judged under, who judged, roots."""
+    """Counts of verdicts and rows, of what verdicts state, versions judged under, who judged, roots and slices."""
 
     def __init__(self, folder: Path, parts: int) -> None:
-        """Begin with nothing; sizes of roots are put aside in `folder`."""
+        """Begin with nothing; sizes of roots, and those of slices, are put aside in `folder`."""
         self.verdicts = self.passed_over = 0
         self.behind: Counter[str] = Counter()
         self.rows: Counter[tuple[str, str]] = Counter()
         self.stated: Counter[tuple[str, int]] = Counter()
         self.versions: dict[str, set[str]] = {"policy_version": set(), "rubric_version": set()}
         self._annotators = pl.Series("annotator", [], pl.String)
-        self._roots = Spill(folder, "root_id", parts)
+        self._roots = Spill(folder / "roots", "root_id", parts)
+        self.slices = Slices(folder / "slices", parts)
 
     def add(self, verdicts: pl.DataFrame, folded: pl.DataFrame) -> None:
         """Count the verdicts of a part (`folded` says which of them are), and the rows that they became."""
@@ -41,6 +43,7 @@ class Totals:
             seen.update(folded[name].unique())
         self._annotators = pl.concat([self._annotators, verdicts["annotator"].drop_nulls().unique()]).unique()
         self._roots.add(folded.group_by("root_id", "side").len("rows"))
+        self.slices.add(folded)
 
     @property
     def annotators(self) -> pl.DataFrame:

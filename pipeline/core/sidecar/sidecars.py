@@ -13,7 +13,7 @@ from pipeline.core.sidecar.specs import AnySpec, Constant, Spec, VersionSpec, si
 Format = Literal["json", "csv", "tsv", "parquet"]
 SIDECAR = "source.yaml"
 # Never data: what DVC and git keep beside the files.
-_BESIDE = (SIDECAR, ".gitignore", "*.dvc")
+_BESIDE = (".gitignore", "*.dvc")
 
 Role = Literal["prompt_author", "annotator", "third_party", "publisher"]
 
@@ -73,6 +73,20 @@ class FanOut:
 def leaves(pattern: str) -> bool:
     """Say whether a glob could reach beyond the folder that it stands in."""
     return not pattern.strip() or Path(pattern).is_absolute() or ".." in Path(pattern).parts
+
+
+def matching(folder: Path, pattern: str, sidecar: str) -> list[Path]:
+    """Return a folder's files that match a glob, sorted by path, less its sidecar and what DVC and git keep there.
+
+    A glob that leaves the folder matches none.
+    """
+    if leaves(pattern):
+        return []
+    try:
+        found = [path for path in folder.glob(pattern) if path.is_file()]
+    except (ValueError, IndexError, NotImplementedError):
+        return []
+    return sorted(path for path in found if not any(path.match(beside) for beside in (sidecar, *_BESIDE)))
 
 
 def _as_group(content: Any) -> Any:  # noqa: ANN401
@@ -192,13 +206,7 @@ class Source:
 
     def matching(self, pattern: str) -> list[Path]:
         """Return the folder's files that match a glob, sorted by path; a glob that leaves the folder matches none."""
-        if leaves(pattern):
-            return []
-        try:
-            found = [path for path in self.folder.glob(pattern) if path.is_file() and path.name != SIDECAR]
-        except (ValueError, IndexError, NotImplementedError):
-            return []
-        return sorted(path for path in found if not any(path.match(beside) for beside in _BESIDE))
+        return matching(self.folder, pattern, SIDECAR)
 
     def unmatched(self) -> list[Path]:
         """Return the files that no glob names: nothing in a source's folder is skipped in silence."""

@@ -1,4 +1,4 @@
-"""A new file of the ledger must be one that validate depends on, or DVC would call an old build up to date."""
+"""A new file of a ledger must be one that stages depend on, or DVC would call an old build up to date."""
 
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
@@ -6,11 +6,11 @@ from pipeline.lineage.syncing import sync
 
 
 def depend_on_ledger(project: Project) -> None:
-    """Write the ledger's files into dvc.yaml, where the project has one."""
+    """Write the ledgers' files into dvc.yaml, where the project has one."""
     if not (project.root / "dvc.yaml").exists():
         return
     try:
         sync(project)
     except PairtrailError as error:
-        msg = f"the events are in the ledger, but dvc.yaml could not be brought in line with it:\n{error}"
+        msg = f"it is in the ledger, but dvc.yaml could not be brought in line with it:\n{error}"
         raise PairtrailError(msg) from None

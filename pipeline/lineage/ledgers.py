@@ -1,0 +1,66 @@
+"""What `pairtrail check` says of the small ledgers: epochs, pins, releases and exceptions."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from pipeline.core.contamination import allowances
+from pipeline.core.epochs import recorded_epochs, refuse_unrecorded
+from pipeline.core.errors import PairtrailError
+from pipeline.core.pins import read_pins
+from pipeline.core.project import Project
+from pipeline.core.released import refuse_unsound, released_files
+from pipeline.core.sidecar.sources import source_folders
+from pipeline.core.sides import division
+
+
+def ledgers_checked(project: Project) -> tuple[list[str], str]:
+    """Return what is wrong with the small ledgers, and how much they hold where nothing is."""
+    told: list[str] = []
+    faults: list[str] = []
+    for look in (_epochs, _pins, _releases, _exceptions):
+        try:
+            told.append(look(project))
+        except PairtrailError as error:
+            faults.append(str(error))
+    return faults, ", ".join(told)
+
+
+def _epochs(project: Project) -> str:
+    epochs = recorded_epochs(project)
+    refuse_unrecorded(division(project), epochs)
+    return f"{len(epochs):,} epochs"
+
+
+def _pins(project: Project) -> str:
+    """Count the pins. A source that is pinned and not in data/raw is a fault: split would refuse the pin."""
+    pins, known = read_pins(project), [folder.name for folder in source_folders(project.raw)]
+    named = pins.filter(selector="source").select("place", "value").iter_rows()
+    _refuse(
+        f"data/ledger/pins/{place}: no source `{value}` in data/raw (known: {', '.join(known) or 'none'})"
+        for place, value in named
+        if value not in known
+    )
+    return f"{pins.height:,} pins"
+
+
+def _releases(project: Project) -> str:
+    files = released_files(project)
+    _refuse(fault for path in files for fault in _faults(partial(refuse_unsound, path)))
+    return f"{len(files):,} releases"
+
+
+def _exceptions(project: Project) -> str:
+    return f"{len(allowances(project)):,} rows of contamination allowed"
+
+
+def _faults(look: Callable[[], None]) -> list[str]:
+    try:
+        look()
+    except PairtrailError as error:
+        return [str(error)]
+    return []
+
+
+def _refuse(faults: Iterator[str]) -> None:
+    if found := list(faults):
+        raise PairtrailError("\n".join(found))
