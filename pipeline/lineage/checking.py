@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.adapters import adapter_for
 from pipeline.core.benchmarks.sidecars import SIDECAR as BENCHMARK
 from pipeline.core.epochs import PLACE as EPOCHS
-from pipeline.core.errors import PairtrailError
+from pipeline.core.errors import PairtrailError, raised
 from pipeline.core.mapping.fieldmap import Joined
 from pipeline.core.params import read_yaml, section
 from pipeline.core.project import Project
@@ -157,7 +157,7 @@ def source_faults(path: Path) -> list[str]:
 def _source_checked(path: Path) -> tuple[list[str], str]:
     """Hold a sidecar against the first records of its files, then try its adapter on them."""
     source = read_source(path)
-    if faults := [*_raised(lambda: load_source(path)), *_raised(lambda: adapter_for(source))]:
+    if faults := [*raised(lambda: load_source(path)), *raised(lambda: adapter_for(source))]:
         return faults, ""
     adapter, told = adapter_for(source), []
     for group in source.sidecar.files:
@@ -168,14 +168,6 @@ def _source_checked(path: Path) -> tuple[list[str], str]:
             found = [fault] if (fault := outcome.fault()) else []
         faults += [f"{path}: {group.glob}: {fault}" for fault in found]
     return faults, "; ".join([*told, *unconsented(source)])
-
-
-def _raised(look: Callable[[], object]) -> list[str]:
-    try:
-        look()
-    except PairtrailError as error:
-        return [str(error)]
-    return []
 
 
 def _map_faults(source: Source, group: Group) -> list[str]:

@@ -1,11 +1,11 @@
 """What `pairtrail check` says of the small ledgers: epochs, pins, releases and exceptions."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from pipeline.core.contamination import allowances
 from pipeline.core.epochs import recorded_epochs, refuse_unrecorded
-from pipeline.core.errors import PairtrailError
+from pipeline.core.errors import PairtrailError, raised
 from pipeline.core.pins import read_pins
 from pipeline.core.project import Project
 from pipeline.core.released import refuse_unsound, released_files
@@ -45,20 +45,12 @@ def _pins(project: Project) -> str:
 
 def _releases(project: Project) -> str:
     files = released_files(project)
-    _refuse(fault for path in files for fault in _faults(partial(refuse_unsound, path)))
+    _refuse(fault for path in files for fault in raised(partial(refuse_unsound, path)))
     return f"{len(files):,} releases"
 
 
 def _exceptions(project: Project) -> str:
     return f"{len(allowances(project)):,} rows of contamination allowed"
-
-
-def _faults(look: Callable[[], None]) -> list[str]:
-    try:
-        look()
-    except PairtrailError as error:
-        return [str(error)]
-    return []
 
 
 def _refuse(faults: Iterator[str]) -> None:

@@ -11,7 +11,7 @@ from pipeline.core.near.across import KINDS, across
 from pipeline.core.near.components import components
 from pipeline.core.near.cutting import cut
 from pipeline.core.near.minhash import Bands, Keys
-from pipeline.core.near.neighbours import near_pairs
+from pipeline.core.near.neighbours import near_pairs, ordered
 from pipeline.core.near.prompts import Prompts
 from pipeline.core.near.shingles import Sets
 from pipeline.core.neighbours import standing
@@ -74,10 +74,7 @@ def _near(sets: Sets, buckets: Keys, keys: pl.DataFrame, params: Params) -> pl.D
     told = keys.select(pl.col("match_key").is_not_null() | pl.col("is_root")).to_series().to_numpy()
     among = np.flatnonzero(told[sets.texts])
     found = [near_pairs(sets, buckets, among, params), across(sets, keys, params.threshold)]
-    ordered = pl.concat(found).with_columns(
-        left=pl.min_horizontal("left", "right"), right=pl.max_horizontal("left", "right")
-    )
-    return ordered.group_by("left", "right").agg(pl.col("similarity").max())
+    return ordered(pl.concat(found)).group_by("left", "right").agg(pl.col("similarity").max())
 
 
 def _named(pairs: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:

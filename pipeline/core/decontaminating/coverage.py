@@ -51,7 +51,7 @@ class CoverageIndex:
     def __init__(self, texts: pl.Series, fewest: int) -> None:
         """Take texts as `matched_texts` gives them."""
         words = words_of(texts)
-        self._words = np.diff(words.bounds)
+        self._words = words.lengths
         self.short = pl.Series("short", self._words < fewest)
         lengths = np.where(self._words < fewest, 0, np.minimum(self._words, LONGEST))
         self._runs = [_runs(words, int(n), lengths == n) for n in np.unique(lengths[lengths > 0])]
@@ -94,7 +94,7 @@ def _runs(words: Words, n: int, of: NDArray[np.bool_]) -> _Runs:
 
 def _owners(runs: Words) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return of each run the text that it stands in, and its place there."""
-    owners = np.repeat(np.arange(len(runs.bounds) - 1), np.diff(runs.bounds))
+    owners = np.repeat(np.arange(len(runs)), runs.lengths)
     return owners, np.arange(len(owners)) - runs.bounds[owners]
 
 

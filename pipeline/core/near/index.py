@@ -66,10 +66,11 @@ class NearIndex:
                 near, pairs = (one[~np.isin(pairs, met)] for one in (near, pairs))
                 met = np.concatenate([met, pairs])
                 np.add.at(neighbours, lefts[near], 1)
-                found.append(_rows(left.texts[lefts[near]], self._sets.texts[rights[near]], similar[near]))
+                found.append(near_rows(left.texts[lefts[near]], self._sets.texts[rights[near]], similar[near]))
             candidates, low = candidates.after(high, neighbours >= most), high
         return found
 
 
-def _rows(lefts: Places, rights: Places, similar: NDArray[np.float64]) -> pl.DataFrame:
+def near_rows(lefts: Places, rights: Places, similar: NDArray[np.float64]) -> pl.DataFrame:
+    """Return texts that are near each other as rows."""
     return pl.DataFrame({"left": lefts, "right": rights, "similarity": similar.round(6)}, schema_overrides=NEAR)

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from pipeline.core.near.index import NEAR, NearIndex
+from pipeline.core.near.index import NearIndex, near_rows
 from pipeline.core.near.minhash import Bands, Keys, buckets, pairs_within
 from pipeline.core.near.shingles import EPSILON, Sets, similarities
 from pipeline.core.near.words import Places
@@ -29,7 +29,7 @@ def near_pairs(sets: Sets, keys: Keys, among: Places, by: Bands) -> pl.DataFrame
     own = ~(sets.guests[one] & sets.guests[other])
     found = [_verified(sets, one[own], other[own], by.threshold)]
     pool = sets.by_text(among[crowded])
-    found.append(_ordered(NearIndex(pool, by.threshold).near(pool, MOST + 1)))
+    found.append(ordered(NearIndex(pool, by.threshold).near(pool, MOST + 1)))
     pairs = pl.concat(found).filter(pl.col("left") != pl.col("right"))
     return pairs.group_by("left", "right").agg(pl.col("similarity").max()).sort("left", "right")
 
@@ -55,10 +55,9 @@ def _candidates(keys: Keys, by: Bands) -> tuple[Places, Places]:
 def _verified(sets: Sets, one: Places, other: Places, threshold: float) -> pl.DataFrame:
     similar = similarities(sets, sets, one, other)
     near = similar >= threshold - EPSILON
-    lefts, rights = sets.texts[one[near]], sets.texts[other[near]]
-    rows = {"left": lefts, "right": rights, "similarity": similar[near].round(6)}
-    return _ordered(pl.DataFrame(rows, schema_overrides=NEAR))
+    return ordered(near_rows(sets.texts[one[near]], sets.texts[other[near]], similar[near]))
 
 
-def _ordered(rows: pl.DataFrame) -> pl.DataFrame:
+def ordered(rows: pl.DataFrame) -> pl.DataFrame:
+    """Write the lesser text of each pair first."""
     return rows.with_columns(left=pl.min_horizontal("left", "right"), right=pl.max_horizontal("left", "right"))

@@ -1,8 +1,5 @@
 """Look through files for what is held out, and tell what was found: rows, kinds and ids, never a text."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,17 +7,15 @@ import polars as pl
 
 from pipeline.core.accounts import must_add_up
 from pipeline.core.errors import PairtrailError
+from pipeline.core.near.cutting import ahead
 from pipeline.core.params import section
 from pipeline.core.progress import track
 from pipeline.core.project import Project
 from pipeline.lineage.leaks.comparing import KINDS, Compared, compare
 from pipeline.lineage.leaks.heldout import Heldout, heldout
-from pipeline.lineage.leaks.reading import Batch, Met, read_rows, steps_of
+from pipeline.lineage.leaks.reading import Met, read_rows, steps_of
 from pipeline.lineage.leaks.shapes import KNOWN, TELLING
 from pipeline.stages import near
-
-# Batches that are compared side by side; each takes some hundred MiB.
-_WORKERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +86,7 @@ def _looked(path: Path, held: Heldout) -> Looked:
         raise PairtrailError(msg)
     met = Met()
     batches = track(read_rows(path, KNOWN, held.canaries, met), path.name, steps_of(path))
-    return _joined(path, list(_side_by_side(lambda batch: compare(batch, held), batches)), met)
+    return _joined(path, list(ahead(lambda batch: compare(batch, held), batches)), met)
 
 
 def _joined(path: Path, parts: list[Compared], met: Met) -> Looked:
@@ -119,15 +114,3 @@ def _must_be_known(looked: Looked, names: set[str]) -> None:
     met = ", ".join(sorted(names)[:30]) or "none"
     msg = f"{looked.file}: {why} (columns: {met}; known: {', '.join(sorted(TELLING))}); rename columns, or see the docs"
     raise PairtrailError(msg)
-
-
-def _side_by_side(work: Callable[[Batch], Compared], batches: Iterable[Batch]) -> Iterator[Compared]:
-    """Do the work of some batches at the same time; give what came of it in their order."""
-    waiting: deque[Future[Compared]] = deque()
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        for batch in batches:
-            waiting.append(pool.submit(work, batch))
-            if len(waiting) > _WORKERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
