@@ -51,6 +51,7 @@ PARAMS: dict[str, Any] = {
         "largest_root_share": 0.5,
         "gate": {"most_quarantined": 1.0, "most_dropped": 1.0, "most_withheld": 1.0, "fewest_train_pairs": 0},
     },
+    "release": {"name": "preferences", "approvals": 0},
 }
 
 SIDECAR: dict[str, Any] = {

@@ -58,6 +58,11 @@ class Project:
         return self.ledger / "epochs.jsonl"
 
     @property
+    def releases(self) -> Path:
+        """What git keeps of every release: facts, checksums, signed statement, notes; no data."""
+        return self.root / "releases"
+
+    @property
     def spill(self) -> Path:
         """The folder for texts that do not fit into memory; ignored by git and DVC, emptied at each use."""
         return self.root / ".spill"

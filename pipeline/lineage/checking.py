@@ -24,6 +24,7 @@ from pipeline.lineage.benchmarks import benchmark_checked, benchmark_looks, benc
 from pipeline.lineage.consent.checked import ledger_told, unconsented
 from pipeline.lineage.ledgers import ledgers_checked
 from pipeline.lineage.looking import TABLES, Looked, headless
+from pipeline.lineage.releases.naming import Params
 from pipeline.lineage.syncing import synced
 from pipeline.lineage.trying import tried
 from pipeline.stages import STAGES, stage_module
@@ -88,17 +89,15 @@ def _checks_of_path(project: Project, path: Path) -> tuple[str, _Look]:
 
 
 def _params_faults(project: Project) -> list[str]:
-    stated = read_yaml(project.params)
+    stated, known = read_yaml(project.params), (*STAGES, "release")
     faults = [
-        f"{project.params}: no stage has the section `{name}` (known: {', '.join(STAGES)})"
+        f"{project.params}: nothing has the section `{name}` (known: {', '.join(known)})"
         for name in (stated if isinstance(stated, dict) else ())
-        if name not in STAGES
+        if name not in known
     ]
-    for stage in STAGES:
-        try:
-            section(stage_module(stage).Params, stage, project.params)
-        except PairtrailError as error:
-            faults.append(str(error))
+    kinds = {**{stage: stage_module(stage).Params for stage in STAGES}, "release": Params}
+    for name, kind in kinds.items():
+        faults += raised(partial(section, kind, name, project.params))
     return faults
 
 

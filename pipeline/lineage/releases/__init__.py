@@ -1,0 +1,1 @@
+"""Releases: published, versioned, signed datasets; cut, verified, approved, shown and withdrawn."""
