@@ -29,14 +29,14 @@ setup: $(VENV)/.setup  ## create .venv with what requirements.lock pins, and the
 setup-dev: $(VENV)/.setup-dev  ## the same, and what tests and checks need
 
 repro: setup  ## check the project, and rebuild the dataset: every stage that is out of date
-	$(BIN)/pairtrail check
+	$(BIN)/pairtrail check --allow-stale
 	$(BIN)/dvc repro
 
 test: setup-dev  ## run all tests, with branch coverage
-	$(BIN)/pytest -n 2 --cov
+	$(BIN)/pytest -n 2 --dist loadgroup --cov
 
 test-fast: setup-dev  ## run the tests that take less than a few seconds each
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
 
 test-trainers: $(TRAINERS)/.setup  ## load exports with the trainers' own libraries, in a venv of their own
 	HF_HUB_OFFLINE=1 $(TRAINERS)/bin/python -m pytest -m trainers tests/trainers

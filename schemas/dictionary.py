@@ -6,6 +6,7 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 
+from schemas.changes import CHANGES
 from schemas.comparisons import COMPARISONS
 from schemas.consents import EVENTS
 from schemas.contamination import CONTAMINATION
@@ -33,6 +34,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
     "data/near/near.parquet": NEAR,
     "data/decontaminate/contamination.parquet": CONTAMINATION,
     "data/split/decisions.parquet": SPLIT,
+    "<the file that pairtrail diff --rows names>": CHANGES,
 }
 
 
@@ -61,14 +63,15 @@ def _table(place: str, schema: pa.DataFrameSchema) -> list[str]:
 
 def type_name(column: pa.Column) -> str:
     """Name a column's type as readers of any language know it."""
-    return f"`{_plain(column.dtype.type)}`"
+    return f"`{plain_type(column.dtype.type)}`"
 
 
-def _plain(dtype: Any) -> str:  # noqa: ANN401
+def plain_type(dtype: Any) -> str:  # noqa: ANN401
+    """Name a type as readers of any language know it."""
     if isinstance(dtype, pl.List):
-        return f"list<{_plain(dtype.inner)}>"
+        return f"list<{plain_type(dtype.inner)}>"
     if isinstance(dtype, pl.Struct):
-        return f"struct<{', '.join(f'{field.name}: {_plain(field.dtype)}' for field in dtype.fields)}>"
+        return f"struct<{', '.join(f'{field.name}: {plain_type(field.dtype)}' for field in dtype.fields)}>"
     if isinstance(dtype, pl.Datetime):
         return f"timestamp[{dtype.time_unit}, {dtype.time_zone}]"
     return str(dtype).lower()

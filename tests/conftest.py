@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.building import REAL, Built, build
+from tests.places import removable
+from tests.year import Year, play
 
 settings.register_profile("pairtrail", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("pairtrail")
@@ -30,3 +32,10 @@ def real() -> Path:
     if not REAL.is_dir():
         pytest.skip(f"no real feedback logs at {REAL.name}/: see tests/real_sources/README.md")
     return REAL
+
+
+@pytest.fixture(scope="session")
+def year(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Year]:
+    """A year of releases, played once; tests that use it are in the xdist group `year`, so that one worker plays it."""
+    with removable(tmp_path_factory.mktemp("year")) as workshop:
+        yield play(workshop)

@@ -36,6 +36,8 @@ COMMANDS = (
     "epoch",
     "released",
     "contamination",
+    "diff",
+    "release",
 )
 
 
@@ -97,6 +99,9 @@ def test_sync_then_check(built: Built, run: Run) -> None:
     assert said.out.endswith("dvc.yaml is in sync\n")
     assert run("sync", cwd=built.root).out == "dvc.yaml is in sync\n"
     said = run("check", cwd=built.root)
+    assert (said.code, said.out) == (1, "")
+    assert "dvc.lock: not there, so nothing was built" in said.err
+    said = run("check", "--allow-stale", cwd=built.root)
     assert (said.code, said.err) == (0, "")
     assert said.out.splitlines()[0] == "ok  params.yaml"
     ok = "ok  data/raw/s/source.yaml: 22 comparisons from 23 records: broken_json 1"
@@ -285,8 +290,10 @@ def test_every_command_is_explained_with_an_example() -> None:
     names = {callback.__name__ for callback in callbacks if callback}
     consent = {f"consent_{name}" for name in ("status", "withdraw", "import", "expiring", "report", "access")}
     contamination = {f"contamination_{name}" for name in ("list", "show", "allow")}
-    nested = {"sources_new", "keys_init", "keys_rotate", "epoch_record", "released_add", *consent, *contamination}
-    assert names == {*COMMANDS, *nested} - {"keys", "consent", "epoch", "released", "contamination"}
+    release = {f"release_{name}" for name in ("cut", "approve", "verify", "list", "show", "withdraw", "key")}
+    single = {"sources_new", "keys_init", "keys_rotate", "epoch_record", "released_add"}
+    groups_alone = {"keys", "consent", "epoch", "released", "contamination", "release"}
+    assert names == {*COMMANDS, *single, *consent, *contamination, *release} - groups_alone
     for callback in callbacks:
         assert callback
         assert callback.__doc__

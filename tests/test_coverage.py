@@ -13,7 +13,8 @@ from pyarrow import parquet
 from ruamel.yaml import YAML
 
 from pipeline.core.params import read_yaml
-from pipeline.core.publishing.card import card, percent
+from pipeline.core.publishing.card import card
+from pipeline.core.publishing.card.markdown import percent
 from pipeline.core.publishing.coverage import FIELDS, KEYS, STATED_BY, stated
 from pipeline.demo import write_sample
 from schemas.columns import dtypes

@@ -21,7 +21,7 @@ from pipeline.core.params import read_yaml
 from pipeline.core.project import Project
 from pipeline.core.publishing.folding import THIN, deciding, fold, oriented
 from pipeline.core.sidecar.sources import load_source
-from pipeline.lineage.checking import source_faults
+from pipeline.lineage.checks.sources import source_faults
 from pipeline.stages import STAGES
 from schemas.ingested import OUTCOMES
 from tests.building import ROOT, Built

@@ -81,6 +81,8 @@ def unknown_parts(call: str) -> list[str]:
     words = list(takewhile(lambda word: word not in {">", "|", ";", "&&"}, shlex.split(call, comments=True)))
     if words[0].isupper() or words[0].startswith("$"):
         return []
+    if words[0] == "release" and " ".join(words[:2]) not in COMMANDS:  # short for `release cut`
+        words = ["release", "cut", *words[1:]]
     name = next((name for name in (" ".join(words[:2]), words[0]) if name in COMMANDS), None)
     if name is None:
         return words[:2]

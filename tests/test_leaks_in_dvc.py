@@ -23,7 +23,7 @@ from pipeline.core.ingested import shard_name
 from pipeline.core.keys import KEY_FILE, fingerprint
 from schemas.vocabulary import SIDES
 from tests.building import PARAMS, ROOT, SIDECAR, Built, build, event, lines, record
-from tests.test_remotes import COPIED, Place
+from tests.places import COPIED, Place
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("git"), reason="needs git")]
 

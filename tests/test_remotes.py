@@ -1,24 +1,23 @@
-"""Who may pull what: consumers get train, validation, manifest and card; nothing else is on their remote."""
+"""Who may pull what: consumers get train, validation, manifest, card and Croissant; nothing else is on their remote."""
 
 import json
-import os
-import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from pipeline.stages import STAGES
-from tests.building import ROOT, Built, build, lines, record
+from tests.building import build, lines, record
+from tests.pages import DOCS, blocks
+from tests.places import Place, objects, owned, removable
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("git"), reason="needs git")]
 
-COPIED = ("pipeline", "schemas", "dvc.yaml", "requirements.lock", ".dvcignore", ".gitignore", ".gitattributes")
 ALLOWED = {
     *(
         f"data/publish/{side}/{table}.parquet"
@@ -27,55 +26,8 @@ ALLOWED = {
     ),
     "data/publish/manifest.json",
     "data/publish/README.md",
+    "data/publish/croissant.json",
 }
-
-
-class Place:
-    """A clone, with git, DVC and `pairtrail` run in it as a user of a clean machine would."""
-
-    def __init__(self, root: Path, home: Path) -> None:
-        self.root = root
-        script = home / "bin" / "pairtrail"
-        script.parent.mkdir(parents=True, exist_ok=True)
-        # The code of the copy, not the one that may be installed beside this Python.
-        script.write_text(
-            f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c 'from pipeline.cli import main; main()' \"$@\"\n"
-        )
-        script.chmod(0o755)
-        self._environment = {
-            **os.environ,
-            "PATH": os.pathsep.join([str(script.parent), str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "DVC_NO_ANALYTICS": "1",
-            **{f"DVC_{kind}_DIR": str(home / kind) for kind in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE")},
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            **{f"GIT_{who}_{what}": "t@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
-        }
-        self._environment.pop("PYTHONPATH", None)
-
-    def tried(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=self.root, env=self._environment, capture_output=True, text=True, check=False, timeout=300
-        )
-
-    def run(self, *command: str) -> str:
-        done = self.tried(*command)
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-    def dvc(self, *args: str) -> str:
-        return self.run(sys.executable, "-m", "dvc", *args)
-
-    def pulled(self) -> set[str]:
-        """Name what lies under data/ beside what git brought."""
-        tracked = set(self.run("git", "ls-files", "data").split())
-        files = {path.relative_to(self.root).as_posix() for path in (self.root / "data").rglob("*") if path.is_file()}
-        return files - tracked
-
-
-def objects(remote: Path) -> set[str]:
-    """Return the digests that a remote holds, whatever its layout."""
-    return {path.parent.name + path.name for path in remote.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -86,18 +38,10 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def owner(workshop: Path) -> Iterator[Place]:
     """A project built and pushed by its owner, to the two remotes that the repository names."""
-    project: Built = build(workshop / "owner" / "clone").recorded()
-    for name in COPIED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, project.root / name)
-    (project.root / ".dvc").mkdir()
-    shutil.copy(ROOT / ".dvc/config", project.root / ".dvc")
+    project = build(workshop / "owner" / "clone").recorded()
     rows = [record(prompt=f"Question {i}?", preference=("a", "b", "tie")[i % 3]) for i in range(60)]
     project.source("s", {"x.jsonl": lines(*rows)})
-    place = Place(project.root, workshop / "home")
-    place.run("git", "init", "-q")
-    for remote in ("restricted", "consumers"):
-        place.dvc("remote", "modify", remote, "url", str(workshop / remote))
+    place = owned(project, workshop)
     place.run("pairtrail", "sync")
     place.run("git", "add", ".")
     place.run("git", "commit", "-qm", "sources")
@@ -105,10 +49,8 @@ def owner(workshop: Path) -> Iterator[Place]:
     place.run("git", "add", ".")
     place.run("git", "commit", "-qm", "built")
     place.dvc("push")
-    yield place
-    for path in workshop.rglob("*"):  # DVC's cache is read-only
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() else 0o644)
+    with removable(workshop):
+        yield place
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +135,43 @@ def test_a_trainer_gets_a_file_without_a_clone(consumer: Place, tmp_path: Path) 
         get = ("get", str(consumer.root), f"data/publish/{name}", "--out", str(out))
         done = Place(tmp_path, tmp_path / "trainer").tried(sys.executable, "-m", "dvc", *get)
         assert (done.returncode == 0, out.exists()) == (found, found), done.stderr
+
+
+@pytest.fixture
+def released(consumer: Place, tmp_path: Path) -> Place:
+    """A DVC repository of someone who trains, and two releases of which the consumers' remote alone is named."""
+    for version in ("1.2.0", "1.3.0"):
+        consumer.run("git", "commit", "-qam", version, "--allow-empty")
+        consumer.run("git", "tag", "-a", f"preferences@v{version}", "-m", version)
+    trainer = Place(tmp_path / "training", tmp_path / "trainer")
+    trainer.root.mkdir()
+    trainer.run("git", "init", "-q")
+    trainer.dvc("init", "-q")
+    return trainer
+
+
+def test_the_commands_and_the_loading_that_consumers_md_shows(released: Place, consumer: Place) -> None:
+    commands = [line for block in blocks(DOCS / "consumers.md", "sh") for line in block.splitlines()]
+    assert len(commands) == 10
+    for command in commands:
+        words = [str(consumer.root) if word == "URL" else word for word in split(command)]
+        released.run(*([sys.executable, "-m", *words] if words[0] == "dvc" else words))
+    got = {
+        path.relative_to(released.root / "preferences").as_posix() for path in released.root.rglob("preferences/**/*")
+    }
+    assert {f"data/publish/{name}" for name in got if "." in name} == ALLOWED
+    assert sorted(path.name for path in (released.root / "train").iterdir()) == [
+        "pairs.parquet",
+        "ties.parquet",
+        "votes.parquet",
+    ]
+    stated: Any = YAML(typ="safe").load((released.root / "train.dvc").read_text(encoding="utf-8"))
+    told = stated["deps"][0]["repo"]
+    assert told["rev"] == "preferences@v1.3.0"
+    assert told["rev_lock"] == consumer.run("git", "rev-parse", "preferences@v1.3.0^{}").strip()
+    examples = blocks(DOCS / "consumers.md", "python")
+    assert len(examples) == 5
+    checked = "\n".join(
+        f"{example}\nassert {'len(pairs)' if 'pairs =' in example else 'chosen'}" for example in examples
+    )
+    released.run(sys.executable, "-c", f"import os\nos.environ['HF_HUB_OFFLINE'] = '1'\n{checked}")

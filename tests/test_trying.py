@@ -16,7 +16,8 @@ from pipeline.core.mapping.verdicts import NoVerdict, Seen, Verdict, fills
 from pipeline.core.raw.rawfiles import Limits, RawBatch, read_batches
 from pipeline.core.sidecar.sources import load_source
 from pipeline.lineage import trying
-from pipeline.lineage.checking import check, source_faults
+from pipeline.lineage.checking import check
+from pipeline.lineage.checks.sources import source_faults
 from pipeline.lineage.trying import Tried, tried
 from tests.building import SIDECAR, Built, lines, record
 

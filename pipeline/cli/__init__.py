@@ -1,9 +1,10 @@
-"""`pairtrail`: parse, call one function, print. Heavy imports wait until a command needs them.
+"""The `pairtrail` command line: parse, call one function, print; no logic.
 
 The modules imported here register their commands; `--help` lists them in this order.
 """
 
-from pipeline.cli import stages, sources, rows, heldout, contamination, consent, keys  # noqa: I001  # in the order of use
+from pipeline.cli import stages, checks, sources, rows, diff, releases, heldout, contamination, consent, keys  # noqa: I001  # in the order of use
 from pipeline.cli.app import app, main
 
-__all__ = ["app", "consent", "contamination", "heldout", "keys", "main", "rows", "sources", "stages"]
+__all__ = ["app", "checks", "consent", "contamination", "diff", "heldout", "keys"]
+__all__ += ["main", "releases", "rows", "sources", "stages"]

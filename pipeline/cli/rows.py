@@ -14,12 +14,23 @@ def trace(
     wanted: Annotated[str, typer.Argument(metavar="ID", help="A comparison, pair or prompt id, or FILE:RECORD.")],
     *,
     reveal: Annotated[bool, typer.Option("--reveal", help="Print the texts too.")] = False,
+    releases: Annotated[bool, typer.Option("--releases", help="Tell in which releases it was, too.")] = False,
+    release: Annotated[
+        str | None, typer.Option("--release", metavar="VERSION", help="As the build of this release has it.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell the story of a row: where it was found, what each stage decided, where it was published.
 
     Example: pairtrail trace crowd/votes.csv:12
     """
+    if releases or release:
+        from pipeline.lineage.tracing import told_over, trace_at, trace_over
+
+        where = project()
+        story = trace_at(where, wanted, release, reveal=reveal) if release else trace_over(where, wanted, reveal=reveal)
+        typer.echo(as_json_text(story) if as_json else told_over(story))
+        return
     from pipeline.lineage.trace import told
     from pipeline.lineage.trace import trace as story_of
 

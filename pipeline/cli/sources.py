@@ -1,4 +1,4 @@
-"""What goes in: sources, checks, what dvc.yaml depends on, and the sample."""
+"""What goes in: sources, what dvc.yaml depends on, and the sample."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,46 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.cli.app import AsJson, app, project
-from pipeline.core.errors import PairtrailError
 from pipeline.core.terminal import as_json_text, print_table
 
 sources_app = typer.Typer(invoke_without_command=True)
 app.add_typer(sources_app, name="sources", rich_help_panel="What goes in")
-
-
-@app.command(rich_help_panel="What goes in")
-def check(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Files to check; everything when none is given.")] = None,
-    *,
-    leaks: Annotated[
-        bool, typer.Option("--leaks", help="Look through training files (Parquet, JSON) for held-out rows instead.")
-    ] = False,
-    allow_unread: Annotated[
-        bool, typer.Option("--allow-unread", help="With --leaks: let rows pass of which no prompt can be read.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --leaks: print JSON for scripts.")] = False,
-) -> None:
-    """Check sidecars, params.yaml, policies, rubrics and dvc.yaml; or whether training files hold held-out rows.
-
-    Example: pairtrail check data/raw/arena/source.yaml
-
-    Example: pairtrail check --leaks exports/trl/train.parquet
-    """
-    if leaks:
-        from pipeline.lineage.leaks.leaks import leaks as look_through
-        from pipeline.lineage.leaks.telling import as_dict, told
-
-        found = look_through(project(), paths or [], allow_unread=allow_unread)
-        typer.echo(as_json_text(as_dict(found)) if as_json else told(found))
-        raise typer.Exit(found.code())
-    if as_json or allow_unread:
-        msg = f"{'--json' if as_json else '--allow-unread'} goes with --leaks; "
-        msg += "without it, check prints a line for each thing that is sound"
-        raise PairtrailError(msg)
-    from pipeline.lineage.checking import check as check_all
-
-    for name in check_all(project(), paths or []):
-        typer.echo(f"ok  {name}")
 
 
 @sources_app.callback()

@@ -66,8 +66,12 @@ def added(accounts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Add up counts by name, most frequent first."""
-    total = sum((Counter(count) for count in counts), Counter())
-    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+    return most_first(sum((Counter(count) for count in counts), Counter()))
+
+
+def most_first(counts: Mapping[str, int]) -> dict[str, int]:
+    """Order counts by name, most frequent first."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def summary(stage: str, account: Mapping[str, Any]) -> str:

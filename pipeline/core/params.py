@@ -2,9 +2,11 @@
 
 import json
 import re
+from copy import deepcopy
 from dataclasses import fields
 from datetime import date
 from difflib import get_close_matches
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
@@ -75,7 +77,7 @@ def read_text(path: Path) -> str:
 def parse_yaml(text: str, where: str = "YAML") -> Any:  # noqa: ANN401
     """Parse YAML 1.2 with the safe loader; `where` names the text in errors, with a line number beside it."""
     try:
-        return _bounded(YAML(typ="safe", pure=True).load(text), where)
+        return deepcopy(_bounded(_loaded(text), where))
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         msg = f"{where}: line {line}: {error.problem}"
@@ -85,6 +87,18 @@ def parse_yaml(text: str, where: str = "YAML") -> Any:  # noqa: ANN401
     except (ValueError, RecursionError):
         msg = f"{where}: {_no_day(text) or 'a date or number that does not exist, or lists too deep to read'}"
     raise PairtrailError(msg)
+
+
+@lru_cache(maxsize=64)
+def _loaded(text: str) -> Any:  # noqa: ANN401
+    """Load a text once: dvc.lock alone takes half a second, and a check asks each sidecar several times."""
+    return YAML(typ="safe", pure=True).load(text)
+
+
+@cache
+def _reader(kind: type[T]) -> TypeAdapter[T]:
+    """Make the reader of a dataclass once, as that takes longer than to read with it."""
+    return TypeAdapter(kind)
 
 
 def _no_day(text: str) -> str | None:
@@ -145,7 +159,7 @@ def build(kind: type[T], content: Any, where: str) -> T:  # noqa: ANN401
     """Build the dataclass `kind` from parsed YAML; every fault is named in one error."""
     try:
         # As JSON, because strict validation of Python objects would ask for the dataclass itself.
-        return TypeAdapter(kind).validate_json(json.dumps(content, default=str))
+        built: T = _reader(kind).validate_json(json.dumps(content, default=str))
     except TypeError:
         msg = f"{where}: a key is a list or a mapping; keys are plain words"
         raise PairtrailError(msg) from None
@@ -153,6 +167,7 @@ def build(kind: type[T], content: Any, where: str) -> T:  # noqa: ANN401
         lines = "\n".join(f"  {_fault(kind, fault)}" for fault in error.errors(include_url=False, include_input=False))
         msg = f"{where}:\n{lines}"
         raise PairtrailError(msg) from None
+    return built
 
 
 def _fault(kind: type[_Dataclass], fault: Any) -> str:  # noqa: ANN401

@@ -1,10 +1,13 @@
 """Asking git, by its own command: what a revision holds, and whether the tree is as committed."""
 
+import os
 import subprocess
 from collections.abc import Sequence
 
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
+
+_ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"}
 
 
 def git(project: Project, *words: str, stdin: bytes | None = None) -> bytes:
@@ -24,4 +27,17 @@ def git_says(project: Project, *words: str) -> str | None:
 
 
 def _run(project: Project, words: Sequence[str], stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["git", *words], cwd=project.root, capture_output=True, check=False, input=stdin)  # noqa: S603, S607
+    return subprocess.run(  # noqa: S603
+        ["git", *words],  # noqa: S607
+        cwd=project.root,
+        env=_environment(),
+        capture_output=True,
+        check=False,
+        input=stdin,
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Return git's environment: the project's own repository, as it is, whatever a hook or a replaced object says."""
+    kept = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    return {**kept, "GIT_NO_REPLACE_OBJECTS": "1"}

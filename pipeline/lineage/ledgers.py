@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 from pipeline.core.contamination import allowances
 from pipeline.core.epochs import recorded_epochs, refuse_unrecorded
@@ -11,13 +12,21 @@ from pipeline.core.project import Project
 from pipeline.core.released import refuse_unsound, released_files
 from pipeline.core.sidecar.sources import source_folders
 from pipeline.core.sides import division
+from pipeline.lineage.checks.pulled import below
 
 
-def ledgers_checked(project: Project) -> tuple[list[str], str]:
-    """Return what is wrong with the small ledgers, and how much they hold where nothing is."""
+def ledgers_checked(project: Project, gone: dict[str, Path]) -> tuple[list[str], str]:
+    """Return what is wrong with the small ledgers, and how much they hold where nothing is.
+
+    `gone`: what was not pulled. A ledger of which some is away is told, and not read.
+    """
     told: list[str] = []
     faults: list[str] = []
-    for look in (_epochs, _pins, _releases, _exceptions):
+    looks = {"epochs.jsonl": _epochs, "pins": _pins, "released": _releases, "exceptions": _exceptions}
+    for name, look in looks.items():
+        if below(gone, f"data/ledger/{name}"):
+            told.append(f"{name} not pulled")
+            continue
         try:
             told.append(look(project))
         except PairtrailError as error:

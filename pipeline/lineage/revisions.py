@@ -1,21 +1,27 @@
 """Another revision of the project, read without checking it out: git's blobs, and the objects of DVC's cache."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.core.errors import PairtrailError
 from pipeline.core.params import parse_yaml
 from pipeline.core.project import Project
+from pipeline.lineage.dvcfiles import Held, cache_of, listing
 from pipeline.lineage.git import git, git_says
 from pipeline.lineage.releases.naming import tag_of
 
 _LOCK = "dvc.lock"
 _FOLDER = ".dir"
+_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+
+
+class UnreadableRemoteError(PairtrailError):
+    """A remote that cannot be asked at all: none is configured, or this clone may not read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,20 @@ class Revision:
             raise PairtrailError(msg)
         return held.decode()
 
+    def blobs(self, places: Sequence[str]) -> dict[str, bytes]:
+        """Return those of the files that git holds, all asked at once."""
+        asked = [place for place in places if "\n" not in place]
+        words = "".join(f"{self.commit}:./{place}\n" for place in asked).encode()
+        said, start, found = git(self.project, "cat-file", "--batch", stdin=words), 0, {}
+        for place in asked:
+            end = said.index(b"\n", start)
+            kind, _, size = said[start:end].rpartition(b" ")
+            start = end + 1
+            if kind.endswith(b" blob") and size.isdigit():
+                found[place] = said[start : start + int(size)]
+                start += int(size) + 1
+        return found
+
     def lock(self) -> dict[str, Any]:
         """Return what dvc.lock says of each stage. Raises PairtrailError where there is none, or none of DVC's."""
         content = parse_yaml(self.text(_LOCK), f"{_LOCK} of {self.name}")
@@ -64,18 +84,34 @@ class Revision:
 
 def _outputs(stage: Mapping[str, Any]) -> Iterator[Output]:
     for out in stage.get("outs", []):
-        yield Output(out["path"], out["md5"], int(out["size"]))
+        yield _sound(out["path"], out["md5"], int(out["size"]))
+
+
+def _sound(place: str, md5: str, size: int) -> Output:
+    """Refuse what would lead out of the project or of DVC's cache: a revision may be anybody's."""
+    path = PurePosixPath(place)
+    if path.is_absolute() or ".." in path.parts or "\\" in place or not _MD5.fullmatch(md5):
+        msg = f"{_LOCK}: an output that leads out of the project, or whose digest is none"
+        raise PairtrailError(msg)
+    return Output(place, md5, size)
+
+
+def inputs_of(lock: Mapping[str, Any]) -> list[Output]:
+    """Return the files that stages read and that no stage wrote: what a build is made from."""
+    made = {one.path for stage in lock.values() for one in _outputs(stage)}
+    deps = {dep["path"]: dep for stage in lock.values() for dep in stage.get("deps", [])}
+    files = [dep for place, dep in sorted(deps.items()) if place not in made and not dep["md5"].endswith(_FOLDER)]
+    return [Output(dep["path"], dep["md5"], int(dep["size"])) for dep in files]
 
 
 def revision(project: Project, name: str) -> Revision:
     """Find a revision: a commit, branch or tag as git knows it, or a release by its version (`1.2.0`, `v1.2.0`)."""
     tag = tag_of(project, name)
-    for known in (name, tag):
-        found = known and git_says(
-            project, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{known}^{{commit}}"
-        )
-        if found:
-            return Revision(project, name, found)
+    # A branch may be called 1.0.0 too: a version is a release, or nothing.
+    known = f"refs/tags/{tag}" if tag else name
+    found = git_says(project, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{known}^{{commit}}")
+    if found:
+        return Revision(project, name, found)
     known_tags = (git_says(project, "tag", "--list") or "").split()
     msg = f"`{name}` is no revision that git knows here (tags: {', '.join(known_tags[-20:]) or 'none'}); fetch it?"
     raise PairtrailError(msg)
@@ -101,43 +137,31 @@ def viewing(then: Revision, places: Iterable[str]) -> Iterator[Project]:
 
 
 def objects(then: Revision, places: Iterable[str]) -> dict[str, Path]:
-    """Return where DVC's cache holds the files of some outputs, by their places, once they are fetched."""
+    """Return where DVC's cache holds the files of some outputs, by their places, once they are fetched.
+
+    Raises UnreadableRemoteError where a remote cannot be asked, and PairtrailError for what is lost.
+    """
     named = sorted(set(places))
     wanted = [
         one
         for one in then.outputs().values()
         if any(one.path == place or one.path.startswith(f"{place}/") for place in named)
     ]
-    cache = _cache(then.project)
+    cache = cache_of(then.project)
     _fetch(then, [one for one in wanted if not _object(cache, one.md5).exists()])
     found: dict[str, Path] = {}
     for one in wanted:
         if one.md5.endswith(_FOLDER):
-            inside = [Output(f"{one.path}/{item['relpath']}", item["md5"], 0) for item in _listing(cache, one)]
+            files = listing(then.project, Held(one.md5, one.size))
+            if files is None:
+                msg = f"{then.name}: {one.path}: DVC's listing of it cannot be read; `dvc fetch` it anew"
+                raise PairtrailError(msg)
+            inside = [_sound(f"{one.path}/{name}", md5, 0) for name, md5 in files.items()]
             _fetch(then, [item for item in inside if not _object(cache, item.md5).exists()])
             found |= {item.path: _object(cache, item.md5) for item in inside}
         else:
             found[one.path] = _object(cache, one.md5)
     return found
-
-
-def _listing(cache: Path, folder: Output) -> list[dict[str, str]]:
-    inside: list[dict[str, str]] = json.loads(_object(cache, folder.md5).read_bytes())
-    if any(Path(item["relpath"]).is_absolute() or ".." in Path(item["relpath"]).parts for item in inside):
-        msg = f"{folder.path}: DVC's listing of it names a file outside of it"
-        raise PairtrailError(msg)
-    return inside
-
-
-def _cache(project: Project) -> Path:
-    """Return the folder of the cache's objects; DVC is asked only where the project moved it."""
-    configs = [project.root / ".dvc" / name for name in ("config", "config.local")]
-    if not any("cache" in path.read_text(encoding="utf-8") for path in configs if path.exists()):
-        return project.root / ".dvc/cache/files/md5"
-    from dvc.repo import Repo
-
-    with Repo(str(project.root)) as repo:
-        return Path(repo.cache.local.path)
 
 
 def _object(cache: Path, md5: str) -> Path:
@@ -160,8 +184,8 @@ def _fetch(then: Revision, away: list[Output]) -> None:
                 repo.cloud.pull(wanted, remote=remote or None)
             except (DvcException, OSError) as error:
                 msg = f"{then.name}: nothing could be fetched from the remote {remote or '(default)'}: {error}"
-                raise PairtrailError(msg) from error
-    cache = _cache(then.project)
+                raise UnreadableRemoteError(msg) from error
+    cache = cache_of(then.project)
     if lost := sorted(one.path for one in away if not _object(cache, one.md5).exists()):
         msg = (
             f"{then.name}: {', '.join(lost[:20])}: neither in DVC's cache nor on a remote that this clone may read; "

@@ -35,11 +35,21 @@ def trace(project: Project, wanted: str, *, reveal: bool = False) -> dict[str, A
 
     Raises PairtrailError when nothing in the build has that id or place.
     """
+    if place := place_asked(wanted):
+        return _by_place(project, wanted, *place, reveal=reveal)
+    kind, comparisons = _by_id(project, wanted)
+    return {"asked": wanted, "kind": kind, "comparisons": _stories(project, comparisons, reveal=reveal)}
+
+
+def place_asked(wanted: str) -> tuple[str, int] | None:
+    """Return the file below data/raw and the record's number that were asked for; None for an id.
+
+    Raises PairtrailError for what is neither.
+    """
     if _ID.fullmatch(wanted):
-        kind, comparisons = _by_id(project, wanted)
-        return {"asked": wanted, "kind": kind, "comparisons": _stories(project, comparisons, reveal=reveal)}
+        return None
     if match := _PLACE.fullmatch(wanted):
-        return _by_place(project, wanted, match["file"].removeprefix("data/raw/"), int(match["row"]), reveal=reveal)
+        return match["file"].removeprefix("data/raw/"), int(match["row"])
     msg = (
         f"`{wanted}` is neither an id (32 hexadecimal digits) nor FILE:RECORD (a file below data/raw, a number from 1)"
     )

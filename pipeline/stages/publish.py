@@ -21,10 +21,12 @@ from pipeline.core.project import Project
 from pipeline.core.publishing.card import card
 from pipeline.core.publishing.content import ContentDigest
 from pipeline.core.publishing.coverage import stated
+from pipeline.core.publishing.croissant import croissant
 from pipeline.core.publishing.folding import KEY, THIN, deciding, fold, oriented
 from pipeline.core.publishing.gate import run_gate
 from pipeline.core.publishing.manifest import build_facts, published_files
 from pipeline.core.publishing.quality import Limits, aggregates, rules
+from pipeline.core.publishing.statement import consented
 from pipeline.core.publishing.texts import as_pairs, as_ties, put_texts_aside, with_texts
 from pipeline.core.publishing.totals import Totals
 from pipeline.core.publishing.votes import as_votes, numbered, votes_of_rows
@@ -73,10 +75,11 @@ def run(project: Project) -> str:
         account = aside.totals.account() | {"code_digest": code_digest([__name__])}
         facts = build_facts(project, account, aside.totals, params.largest_root_share)
         mark = canary_of(division(project))
-        contents = _write(aside, numbered(aside.totals.annotators, project), mark, built, facts)
+        contents = _write(aside, numbered(aside.totals.statement.annotators, project), mark, built, facts)
         manifest = {**facts, "files": published_files(built, contents)}
         _gate(project, manifest, built, params)
         write_text(card(manifest), built / "README.md")
+        write_json(croissant(manifest), built / "croissant.json")
         write_json(manifest, built / "manifest.json")
         write_json(account, built / "counts.json")
     return f"{summary('publish', account)}; {_told(account)}"
@@ -96,7 +99,7 @@ def _fold_all(project: Project, params: Params, folder: Path) -> _Aside:
     parts = _parts_of_texts(project)
     rows, votes, texts = (Spill(folder / name, "pair_id", parts) for name in ("rows", "votes", "texts"))
     totals, places = Totals(folder / "totals", parts), [pl.Series([], dtype=pl.UInt32)]
-    kept = received(project, "split", (*THIN, PLACE, stated()), _BESIDE, folder / "received")
+    kept = received(project, "split", (*THIN, PLACE, stated(), consented()), _BESIDE, folder / "received")
     for _, part in divided(kept, folder / "verdicts", "pair_id", parts):
         ranked = _strictest_last(part, params)
         turned = oriented(part)

@@ -59,6 +59,7 @@ def build_facts(project: Project, account: Mapping[str, Any], totals: Totals, la
         "large_roots": large_roots(totals, largest_share),
         "withheld": withheld(accounts["split"]),
         **totals.slices.facts(),
+        **totals.statement.facts(sources, totals.verdicts, totals.rows),
     }
 
 
@@ -93,6 +94,8 @@ def _source(source: Source, delivered: Mapping[str, str]) -> dict[str, Any]:
         **{name: getattr(sidecar, name) for name in KEYS},
         "basis": consent.basis if consent else None,
         "purposes": sorted(consent.purposes) if consent else [],
+        "roles": sorted(consent.roles) if consent else [],
+        "consent_statement": consent.statement if consent else None,
         "sidecar_sha256": file_digest(source.folder / SIDECAR),
         "records_sha256": delivered[source.name],
     }

@@ -10,6 +10,7 @@ import polars as pl
 from pipeline.core.accounts import must_add_up
 from pipeline.core.publishing.coverage import STATED_BY
 from pipeline.core.publishing.slices import Slices
+from pipeline.core.publishing.statement import Statement
 from pipeline.core.spill import Spill
 from schemas.vocabulary import SIDES
 
@@ -17,7 +18,7 @@ _TABLES = ("pairs", "ties")
 
 
 class Totals:
-    """Counts of verdicts and rows, of what verdicts state, versions judged under, who judged, roots and slices."""
+    """Counts of verdicts and rows, of what verdicts state, versions judged under, roots, slices; the data statement."""
 
     def __init__(self, folder: Path, parts: int) -> None:
         """Begin with nothing; sizes of roots, and those of slices, are put aside in `folder`."""
@@ -26,7 +27,7 @@ class Totals:
         self.rows: Counter[tuple[str, str]] = Counter()
         self.stated: Counter[tuple[str, int]] = Counter()
         self.versions: dict[str, set[str]] = {"policy_version": set(), "rubric_version": set()}
-        self._annotators = pl.Series("annotator", [], pl.String)
+        self.statement = Statement()
         self._roots = Spill(folder / "roots", "root_id", parts)
         self.slices = Slices(folder / "slices", parts)
 
@@ -41,14 +42,9 @@ class Totals:
             self.stated[source, stated] += rows
         for name, seen in self.versions.items():
             seen.update(folded[name].unique())
-        self._annotators = pl.concat([self._annotators, verdicts["annotator"].drop_nulls().unique()]).unique()
+        self.statement.add(verdicts, folded)
         self._roots.add(folded.group_by("root_id", "side").len("rows"))
         self.slices.add(folded)
-
-    @property
-    def annotators(self) -> pl.DataFrame:
-        """Whoever judged, once each, in no order."""
-        return self._annotators.to_frame()
 
     def height(self) -> int:
         """Return how many rows there are."""

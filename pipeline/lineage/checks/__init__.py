@@ -1,0 +1,1 @@
+"""What `pairtrail check` looks at: sources, what git and DVC hold, and what releases promised."""

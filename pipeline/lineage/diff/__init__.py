@@ -1,0 +1,1 @@
+"""Diff: what became of every row between two builds, compared row by row without checking either out."""
