@@ -14,6 +14,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
+from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
 from pipeline.lineage.checks.freshness import freshness, stale
 from pipeline.lineage.releases.records import FORMAT
@@ -485,10 +486,17 @@ def test_right_after_a_release_the_lock_is_fresh_and_that_is_told(root: Path) ->
     assert dvc_says(root)[0] == {"near", "split"}
 
 
-@pytest.mark.parametrize("files", [{}, {"train/pairs.parquet": {"md5": OTHER}}, {"train/pairs.parquet": 7}, None, 3])
+@pytest.mark.parametrize("files", [{}, {"train/pairs.parquet": {"md5": OTHER}}])
 def test_a_release_of_another_build_is_not_that_state(files: Any, root: Path) -> None:  # noqa: ANN401
     released(root, "1.0.0", files=files)
     assert named(stale(Project(root))) == {"near", "split"}
+
+
+@pytest.mark.parametrize("files", [{"train/pairs.parquet": 7}, None, 3])
+def test_a_release_that_nobody_wrote_is_told(files: Any, root: Path) -> None:  # noqa: ANN401
+    released(root, "1.0.0", files=files)
+    with pytest.raises(PairtrailError, match="not as `pairtrail release` wrote it"):
+        stale(Project(root))
 
 
 def test_no_other_file_of_the_ledger_and_no_other_stage_is_in_that_state(root: Path) -> None:
