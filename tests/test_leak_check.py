@@ -725,7 +725,6 @@ def test_a_fault_of_one_file_hides_no_leak_of_another(run: Callable[..., Said], 
     assert (said.code, said.out) == (1, "")
     assert "name files, not folders" in said.err
     assert "--leaks looks through the files that you name" in run("--leaks").err
-    assert "--json goes with --leaks" in run("--json").err
 
 
 def test_no_text_is_told(held: Built, pairs: list[dict[str, Any]], tmp_path: Path) -> None:
