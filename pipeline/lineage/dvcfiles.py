@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from dataclasses import dataclass, field
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,12 @@ def tracked(path: Path) -> Held | None:
     except (_NotUnderstoodError, KeyError):
         msg = f"{beside.name}: does not say what it tracks as DVC 3 writes it; run `dvc add {path.name}` again"
         raise PairtrailError(msg) from None
+
+
+def md5_of(path: Path) -> str:
+    """Return the digest by which DVC knows a file."""
+    with path.open("rb") as file:
+        return file_digest(file, "md5").hexdigest()
 
 
 def cache_of(project: Project) -> Path:

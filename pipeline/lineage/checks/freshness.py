@@ -5,7 +5,7 @@ tracks the folder around it. Here each dependency is held against what DVC's own
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +15,9 @@ from pipeline.core.project import Project
 from pipeline.lineage.checks.standing import Tree
 from pipeline.lineage.dvcfiles import FILE, LOCK, Held, Locked, Read, Stage, read_dvc
 from pipeline.lineage.git import git_says
-from pipeline.lineage.releases.records import Release, releases
+from pipeline.lineage.releases.records import Release, given_away, releases
 from pipeline.stages import STAGES
 
-_PUBLISHED = "data/publish/"
-_NOT_RELEASED = ("data/publish/docs", "data/publish/counts.json")
 _RELEASED = "data/ledger/released/"
 _READERS = ("near", "split")
 _MOST_NAMED = 10
@@ -190,16 +188,10 @@ def _version(place: str) -> str:
 def _released_since(project: Project, stage: Stage, locked: Locked, outs: dict[str, Held]) -> set[str]:
     """Return the releases of just this build: the lock cannot know what `pairtrail release` remembered of it since."""
     unread = {_version(place) for place in stage.deps if place not in locked.deps} - {""}
-    made = {
-        place.removeprefix(_PUBLISHED): held.md5
-        for place, held in outs.items()
-        if place.startswith(_PUBLISHED) and place not in _NOT_RELEASED
-    }
+    made = given_away({place: held.md5 for place, held in outs.items()})
     known = releases(project) if unread else []
     return {str(one.version) for one in known if str(one.version) in unread and _md5s(one) == made}
 
 
 def _md5s(release: Release) -> dict[str, Any]:
-    files = release.facts.get("files")
-    stated: Iterable[tuple[str, Any]] = files.items() if isinstance(files, dict) else ()
-    return {place: facts.get("md5") if isinstance(facts, dict) else None for place, facts in stated}
+    return {place: facts.get("md5") for place, facts in release.facts["files"].items()}

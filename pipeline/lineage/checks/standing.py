@@ -4,12 +4,11 @@ No data that DVC tracks need be there. Where it is, a file of up to 64 MiB is re
 size, and that is told.
 """
 
-from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
-from pipeline.lineage.dvcfiles import FOLDER, Held, cache_of, listing, tracked
+from pipeline.lineage.dvcfiles import FOLDER, Held, cache_of, listing, md5_of, tracked
 
 MOST_READ = 64 * 2**20
 
@@ -115,8 +114,7 @@ class Tree:
             return True
         if path not in self._md5s:
             try:
-                with path.open("rb") as file:
-                    self._md5s[path] = file_digest(file, "md5").hexdigest()
+                self._md5s[path] = md5_of(path)
             except OSError as error:
                 msg = f"{place}: cannot be read ({error.strerror})"
                 raise PairtrailError(msg) from None

@@ -10,11 +10,11 @@ from pipeline.lineage.diff.builds import PLACES
 from pipeline.lineage.diff.compare import compare
 from pipeline.lineage.diff.found import Diff
 from pipeline.lineage.diff.kinds import LEVELS, Level
-from pipeline.lineage.releases.facts import PUBLISHED, Change
+from pipeline.lineage.releases.facts import Change
 from pipeline.lineage.releases.history import history_looks
 from pipeline.lineage.releases.paper import WITHDRAWAL_LOOK, paper_looks
 from pipeline.lineage.releases.readiness import declared_level, next_version
-from pipeline.lineage.releases.records import Release, releases
+from pipeline.lineage.releases.records import PUBLISHED, Release, releases
 from pipeline.lineage.releases.signing import trusted_keys
 from pipeline.lineage.revisions import Revision, revision, viewing
 from schemas.contract import contract

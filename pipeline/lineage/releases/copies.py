@@ -1,6 +1,5 @@
 """Looking at the files that a release gave away: bytes, digests, rows, contents, footers, the manifest's accounts."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -13,6 +12,7 @@ from pyarrow import parquet
 from pipeline.core.errors import PairtrailError
 from pipeline.core.progress import track
 from pipeline.core.publishing.content import content_digest, file_digest
+from pipeline.lineage.dvcfiles import md5_of
 from pipeline.lineage.releases.croissant import croissant_faults
 from pipeline.lineage.releases.looks import Look, look
 from pipeline.lineage.releases.records import CROISSANT, Release, read_json
@@ -39,7 +39,7 @@ def copy_looks(found: Mapping[str, Path], release: Release) -> list[Look]:
 def _file_faults(path: Path, stated: Mapping[str, Any], footer: Any) -> Iterator[str]:  # noqa: ANN401
     if (size := path.stat().st_size) != stated["bytes"]:
         yield f"{size:,} bytes, where {stated['bytes']:,} were released"
-    changed = file_digest(path) != stated["sha256"] or _md5(path) != stated["md5"]
+    changed = file_digest(path) != stated["sha256"] or md5_of(path) != stated["md5"]
     if not path.name.endswith(_TABLE):
         yield from ["not the bytes that were released (SHA-256)"] if changed else []
         return
@@ -60,12 +60,6 @@ def _table_faults(path: Path, stated: Mapping[str, Any], footer: Any) -> Iterato
             yield "its footer does not say what the manifest says"
     except (arrow.ArrowException, OSError, RecursionError, ValueError):
         yield "not a Parquet file that can be read whole"
-
-
-def _md5(path: Path) -> str:
-    """Return the digest by which DVC knows the file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def _footer(manifest: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pipeline.lineage.git import git_says
 from pipeline.lineage.released import remember
 from pipeline.lineage.releases.changes import changed
 from pipeline.lineage.releases.committing import begin, commit, finished, keep_by_dvc, undone
-from pipeline.lineage.releases.facts import PUBLISHED, ledger_of, notes, release_facts, sums
+from pipeline.lineage.releases.facts import ledger_of, notes, release_facts, sums
 from pipeline.lineage.releases.history import unheld_inputs
 from pipeline.lineage.releases.readiness import (
     new_version,
@@ -28,7 +28,7 @@ from pipeline.lineage.releases.readiness import (
     refuse_unclean,
     refuse_unsound,
 )
-from pipeline.lineage.releases.records import CROISSANT, FACTS, NOTES, STATEMENT, SUMS, last_release
+from pipeline.lineage.releases.records import CROISSANT, FACTS, NOTES, PUBLISHED, STATEMENT, SUMS, last_release
 from pipeline.lineage.releases.signing import load_signer, sign, signer_name
 from pipeline.lineage.releases.statement import input_digests, provenance
 from pipeline.lineage.revisions import Revision, revision, viewing

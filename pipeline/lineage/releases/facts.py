@@ -1,6 +1,5 @@
 """What a release says of itself: release.json, checksums, and notes; all from the build, no clock or user."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +10,13 @@ from semver import Version
 from pipeline.core.errors import PairtrailError
 from pipeline.core.project import Project
 from pipeline.core.publishing.content import file_digest
+from pipeline.lineage.dvcfiles import md5_of
 from pipeline.lineage.releases.naming import release_params
-from pipeline.lineage.releases.records import FORMAT, Release
+from pipeline.lineage.releases.records import FORMAT, Release, given_away
 from pipeline.lineage.revisions import Revision, inputs_of
 from schemas.contract import contract
 from schemas.vocabulary import SIDES
 
-PUBLISHED = "data/publish"
-_NOT_GIVEN = ("docs", "counts.json")
 _LEDGER = "data/ledger/"
 
 
@@ -74,11 +72,7 @@ def _ledgers(build: Revision, inputs: Mapping[str, str]) -> dict[str, dict[str, 
 
 def _files(build: Revision, published: Path, manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Describe each file that is given away, heldout too, by its place below data/publish; its bytes are read anew."""
-    places = {
-        path.removeprefix(f"{PUBLISHED}/"): one.md5
-        for path, one in sorted(build.outputs().items())
-        if path.startswith(f"{PUBLISHED}/") and path.removeprefix(f"{PUBLISHED}/") not in _NOT_GIVEN
-    }
+    places = given_away({path: one.md5 for path, one in sorted(build.outputs().items())})
     found = {place: _file(published / place, manifest["files"].get(place, {}), md5) for place, md5 in places.items()}
     wrong = [
         place for place, stated in manifest["files"].items() if found.get(place, {}).get("sha256") != stated["sha256"]
@@ -90,10 +84,9 @@ def _files(build: Revision, published: Path, manifest: Mapping[str, Any]) -> dic
 
 
 def _file(path: Path, stated: Mapping[str, Any], md5: str) -> dict[str, Any]:
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "md5").hexdigest() != md5:
-            msg = f"{path.name}: DVC's cache holds another file than dvc.lock names; run `dvc repro --force publish`"
-            raise PairtrailError(msg)
+    if md5_of(path) != md5:
+        msg = f"{path.name}: DVC's cache holds another file than dvc.lock names; run `dvc repro --force publish`"
+        raise PairtrailError(msg)
     return {
         "rows": stated.get("rows"),
         "bytes": path.stat().st_size,

@@ -7,10 +7,10 @@ from pathlib import PurePosixPath
 from pipeline.core.params import parse_yaml
 from pipeline.core.project import Project
 from pipeline.lineage.git import git, git_says
-from pipeline.lineage.releases.facts import PUBLISHED, ledger_of
+from pipeline.lineage.releases.facts import ledger_of
 from pipeline.lineage.releases.looks import Look, look
 from pipeline.lineage.releases.naming import tag_of
-from pipeline.lineage.releases.records import STATEMENT, WITHDRAWN, Release
+from pipeline.lineage.releases.records import PUBLISHED, STATEMENT, WITHDRAWN, Release
 from pipeline.lineage.releases.signing import statement_in
 from pipeline.lineage.releases.statement import named_digests, resolved
 from pipeline.lineage.revisions import Revision, inputs_of

@@ -8,9 +8,9 @@ from securesystemslib.signer import Key
 from pipeline.core.errors import PairtrailError
 from pipeline.core.params import read_text
 from pipeline.core.publishing.content import file_digest
-from pipeline.lineage.releases.facts import PUBLISHED, sums
+from pipeline.lineage.releases.facts import sums
 from pipeline.lineage.releases.looks import Look, look
-from pipeline.lineage.releases.records import FACTS, STATEMENT, SUMS, WITHDRAWN, Release
+from pipeline.lineage.releases.records import FACTS, PUBLISHED, STATEMENT, SUMS, WITHDRAWN, Release
 from pipeline.lineage.releases.signing import Signed, signed
 from pipeline.lineage.releases.statement import PROVENANCE, STATEMENT_TYPE, WITHDRAWAL, named_digests
 

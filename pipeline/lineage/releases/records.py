@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,6 +25,10 @@ _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _KEYS = {"version", "name", "build_commit", "approvals_needed", "signed_by", "schema", "ledgers", "files"}
 
 
+PUBLISHED = "data/publish"
+_NOT_GIVEN = ("docs", "counts.json")
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
     """A release as git keeps it: its version, its folder, and the facts of its release.json."""
@@ -36,6 +41,16 @@ class Release:
     def withdrawn(self) -> bool:
         """Whether it was withdrawn."""
         return (self.folder / WITHDRAWN).exists()
+
+
+def given_away(outputs: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a build's outputs (MD5 by place) that a release gives away, by places below data/publish."""
+    below = {
+        place.removeprefix(f"{PUBLISHED}/"): digest
+        for place, digest in outputs.items()
+        if place.startswith(f"{PUBLISHED}/")
+    }
+    return {place: digest for place, digest in below.items() if place not in _NOT_GIVEN}
 
 
 def releases(project: Project) -> list[Release]:

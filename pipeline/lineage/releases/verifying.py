@@ -9,12 +9,11 @@ from semver import Version
 from pipeline.core.errors import PairtrailError, raised
 from pipeline.core.project import Project
 from pipeline.lineage.releases.copies import copy_looks, croissant_looks, files_in
-from pipeline.lineage.releases.facts import PUBLISHED
 from pipeline.lineage.releases.history import history_looks
 from pipeline.lineage.releases.looks import Look, Verified
 from pipeline.lineage.releases.naming import tag_of
 from pipeline.lineage.releases.paper import paper_looks
-from pipeline.lineage.releases.records import FACTS, Release, read_release, release_of
+from pipeline.lineage.releases.records import FACTS, PUBLISHED, Release, read_release, release_of
 from pipeline.lineage.releases.signing import read_keys, trusted_keys
 from pipeline.lineage.revisions import objects, revision, viewing
 
